@@ -1,0 +1,121 @@
+# A folder in services/ with C files is a program, a *_test.c is a test; there is no list to keep.
+include versions.mk
+
+BUILD  ?= build
+CC     := gcc
+Q      := $(if $(V),,@)
+SHELL  := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+# Not before they are installed: recipes run make again after deploy/install.
+PKGS   := libzmq msgpack libpq libmaxminddb libpcre2-8 jansson yaml-0.1 libsodium libcurl libzstd zlib
+PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lcivetweb -lm
+
+WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+	-Wformat=2 -Wundef -Wvla -Wno-missing-field-initializers
+HARDEN   := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
+CFLAGS   ?= -O2 -g
+ifdef SANITIZE
+BUILD    := build/sanitize
+CFLAGS   := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+HARDEN   := -fPIE
+endif
+ALL_CFLAGS = -std=gnu11 $(CFLAGS) $(WARNINGS) $(HARDEN) -I. -pthread -MMD -MP $(PKG_CFLAGS) \
+	-DFOOTFALL_VERSION='"$(FOOTFALL_VERSION)"'
+ALL_LDFLAGS = $(CFLAGS) -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
+
+sources  := $(wildcard lib/*.c proto/*.c services/*/*.c tests/*/*.c)
+programs := $(sort $(patsubst services/%/,%,$(dir $(wildcard services/*/main.c))))
+binary_of = $(BUILD)/bin/$(if $(filter cli,$(1)),footfall,$(1))
+shared   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_test.c,$(wildcard lib/*.c proto/*.c)))
+objects_of = $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_test.c,$(wildcard services/$(1)/*.c)))
+unit_tests := $(patsubst %.c,$(BUILD)/%,$(filter %_test.c,$(sources)))
+
+.PHONY: all help run up down reset test test-long unit lint format web install bench clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' Makefile
+
+run: install ## install what is missing, build, start everything, stay in front (Ctrl-C ends it)
+	@$(MAKE) --no-print-directory -s -j2 all && exec deploy/local/stack run
+
+up: install ## the same in the background; returns when all is ready
+	@$(MAKE) --no-print-directory -s -j2 all && deploy/local/stack up
+
+down: ## end what `make up` started
+	@deploy/local/stack down
+
+reset: ## delete all data of the stack (asks first)
+	@deploy/local/stack reset
+
+install:
+	@deploy/install run
+
+all: $(foreach p,$(programs),$(call binary_of,$(p))) web ## build every program and the dashboard's files
+
+test: ## install what is missing and prove the product
+	@deploy/install test
+	@tests/run
+
+test-long: ## prove what takes longer
+	@deploy/install test
+	@tests/run long
+
+bench: ## print speeds next to a neighbour's, and the memory of each service
+	@deploy/install test
+	@$(MAKE) --no-print-directory -s -j2 all && tests/bench/run
+
+unit: $(unit_tests) ## build and run the unit tests (SANITIZE=1: under ASan and UBSan)
+	@tests/unit $(unit_tests)
+
+lint: ## formatting and static checks on our own code
+	@tests/lint $(sources)
+
+format: ## format the C code
+	clang-format -i $(sources) $(wildcard lib/*.h proto/*.h services/*/*.h)
+
+# The dashboard's files as the door serves them: ours, and the npm modules they import.
+web_ours := $(wildcard services/console/web/*)
+web: $(patsubst services/console/web/%,$(BUILD)/web/%,$(web_ours)) \
+	$(addprefix $(BUILD)/web/vendor/,htm-preact.js uplot.js uplot.css)
+
+$(BUILD)/web/vendor/htm-preact.js: node_modules/htm/preact/standalone.module.js
+$(BUILD)/web/vendor/uplot.js: node_modules/uplot/dist/uPlot.esm.js
+$(BUILD)/web/vendor/uplot.css: node_modules/uplot/dist/uPlot.min.css
+$(BUILD)/web/vendor/%:
+	@mkdir -p $(@D) && cp $< $@
+$(BUILD)/web/%: services/console/web/%
+	@mkdir -p $(@D) && cp $< $@
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  cc    $<")
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(BUILD)/libfootfall.a: $(shared)
+	@rm -f $@ && $(AR) rcs $@ $^
+
+define program
+$(call binary_of,$(1)): $(call objects_of,$(1)) $(BUILD)/libfootfall.a
+	@mkdir -p $$(@D)
+	$(if $(V),,@echo "  link  $$@")
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $$@ $$^ $(PKG_LIBS)
+endef
+$(foreach p,$(programs),$(eval $(call program,$(p))))
+
+# A test of a service is linked with that service's modules, all but its main().
+.SECONDEXPANSION:
+.SECONDARY:
+$(BUILD)/%_test: $(BUILD)/%_test.o $$(filter-out %/main.o,$$(if $$(filter services/%,$$*),$$(call objects_of,$$(word 2,$$(subst /, ,$$*))))) $(BUILD)/libfootfall.a
+	$(if $(V),,@echo "  link  $@")
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
+
+compile_commands.json: ## for editors and clang-tidy
+	@{ sep='['; for c in $(sources); do printf '%s\n{"directory":"%s","file":"%s","command":"$(CC) %s -c %s"}' \
+	  "$$sep" "$(CURDIR)" "$$c" "$$(printf '%s' '$(ALL_CFLAGS)' | sed 's/"/\\"/g')" "$$c"; sep=,; done; echo; echo ']'; } > $@
+
+clean: ## remove what was built
+	rm -rf build compile_commands.json
+
+-include $(patsubst %.c,$(BUILD)/%.d,$(sources))

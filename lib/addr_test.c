@@ -1,0 +1,101 @@
+#include "lib/addr.h"
+
+#include <cmocka.h>
+#include <setjmp.h>
+#include <stdarg.h>
+
+static struct addr parsed(const char *text)
+{
+	struct addr addr;
+
+	assert_int_equal(addr_parse(&addr, span_of(text)), 0);
+	return addr;
+}
+
+static void addresses_are_read_with_and_without_port(void **state)
+{
+	static const char *const same[][2] = { { "203.0.113.9", "203.0.113.9" },
+		{ " 203.0.113.9:8080 ", "203.0.113.9" }, { "[2001:db8::1]:443", "2001:db8::1" },
+		{ "2001:DB8:0::1", "2001:db8::1" }, { "::ffff:203.0.113.9", "203.0.113.9" } };
+	char text[ADDR_TEXT_SIZE];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+		struct addr addr = parsed(same[i][0]);
+
+		addr_text(&addr, text);
+		assert_string_equal(text, same[i][1]);
+	}
+}
+
+static void what_is_no_address_is_refused(void **state)
+{
+	static const char *const bad[] = { "", "unknown", "1.2.3", "1.2.3.4.5", "999.1.1.1",
+		"1.2.3.4, 5.6.7.8", ":::", "[]" };
+	struct addr addr;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_int_equal(addr_parse(&addr, span_of(bad[i])), -EINVAL);
+	assert_int_equal(addr_parse(&addr, (struct span){ "1.2.3.4\0x", 9 }), -EINVAL);
+}
+
+static void a_network_holds_its_addresses_only(void **state)
+{
+	struct addr_nets nets;
+	struct addr addr;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(addr_nets_parse(&nets, "10.0.0.0/9, ::1, 192.0.2.7", &err), 0);
+	addr = parsed("10.127.255.255");
+	assert_true(addr_nets_hold(&nets, &addr));
+	addr = parsed("10.128.0.0");
+	assert_false(addr_nets_hold(&nets, &addr));
+	addr = parsed("::1");
+	assert_true(addr_nets_hold(&nets, &addr));
+	addr = parsed("192.0.2.8");
+	assert_false(addr_nets_hold(&nets, &addr));
+	assert_int_equal(addr_nets_parse(&nets, "10.0.0.0/33", &err), -EINVAL);
+	assert_int_equal(addr_nets_parse(&nets, "10.0.0.0/", &err), -EINVAL);
+}
+
+static void the_client_is_the_first_untrusted_address_from_the_right(void **state)
+{
+	static const struct {
+		const char *peer, *forwarded, *client;
+	} cases[] = {
+		{ "127.0.0.1", "", "127.0.0.1" },
+		{ "127.0.0.1", "203.0.113.9", "203.0.113.9" },
+		{ "127.0.0.1", "198.51.100.1, 203.0.113.9", "203.0.113.9" },
+		{ "127.0.0.1", "203.0.113.9, 10.1.1.1", "203.0.113.9" },
+		{ "127.0.0.1", "10.9.9.9, 10.1.1.1", "10.9.9.9" },
+		{ "127.0.0.1", "rubbish, 10.1.1.1", "10.1.1.1" },
+		{ "203.0.113.9", "198.51.100.1", "203.0.113.9" },
+	};
+	struct addr_nets trusted;
+	struct err err;
+	char text[ADDR_TEXT_SIZE];
+
+	(void)state;
+	assert_int_equal(addr_nets_parse(&trusted, "127.0.0.0/8,10.0.0.0/8", &err), 0);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct addr client = addr_of_client(
+			parsed(cases[i].peer), span_of(cases[i].forwarded), &trusted);
+
+		addr_text(&client, text);
+		assert_string_equal(text, cases[i].client);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(addresses_are_read_with_and_without_port),
+		cmocka_unit_test(what_is_no_address_is_refused),
+		cmocka_unit_test(a_network_holds_its_addresses_only),
+		cmocka_unit_test(the_client_is_the_first_untrusted_address_from_the_right),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

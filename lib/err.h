@@ -1,0 +1,18 @@
+/* One convention for what can fail: the call returns 0 or -errno and puts a sentence for a person
+ * into *err. Layers below describe; the code that decides (retry, refuse, stop) logs, once. */
+#ifndef FOOTFALL_ERR_H
+#define FOOTFALL_ERR_H
+
+#include <errno.h>
+
+struct err {
+	int code;      /* -errno, 0 while nothing has failed */
+	char msg[500]; /* one sentence, no line break, never a secret */
+};
+
+#define MUST_CHECK __attribute__((warn_unused_result))
+
+/* Store code (-errno) and the sentence in *err, and return code, so that failing is one line. */
+int err_set(struct err *err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+#endif

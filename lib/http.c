@@ -1,0 +1,466 @@
+#include "lib/http.h"
+
+#include <civetweb.h>
+#include <malloc.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/settings.h"
+
+#define HEADERS_MOST         8
+#define HEADER_TEXT_SIZE     1024
+#define LARGE_BODIES_AT_ONCE 4 /* of at most a few MiB each, so that memory stays bounded */
+
+struct http_server {
+	struct mg_context *ctx;
+	struct http_options options;
+	struct admin_options admin; /* of an admin port only */
+	atomic_llong answered[6];   /* by the status's first digit */
+	atomic_int large_bodies;
+};
+
+struct http_request {
+	struct mg_connection *conn;
+	const struct mg_request_info *info;
+	struct http_server *server;
+	char *large_body; /* owned */
+	char headers[HEADER_TEXT_SIZE];
+	size_t headers_len;
+	bool answered;
+};
+
+static const struct addr_nets trust_nobody;
+
+/* One small body buffer a thread, kept for its life. */
+static _Thread_local char *small_body;
+
+struct span http_method(const struct http_request *req)
+{
+	return span_of(req->info->request_method);
+}
+
+struct span http_path(const struct http_request *req)
+{
+	return span_of(req->info->local_uri);
+}
+
+struct span http_query(const struct http_request *req)
+{
+	return span_of(req->info->query_string ? req->info->query_string : "");
+}
+
+struct span http_header(const struct http_request *req, const char *name)
+{
+	const char *value = mg_get_header(req->conn, name);
+
+	return span_of(value ? value : "");
+}
+
+bool http_cookie(const struct http_request *req, const char *name, char *value, size_t size)
+{
+	const char *cookies = mg_get_header(req->conn, "Cookie");
+
+	value[0] = '\0';
+	return cookies && mg_get_cookie(cookies, name, value, size) > 0;
+}
+
+bool http_param(const struct http_request *req, const char *name, char *value, size_t size)
+{
+	struct span query = http_query(req);
+
+	value[0] = '\0';
+	return query.len && mg_get_var(query.ptr, query.len, name, value, size) >= 0;
+}
+
+struct addr http_client(const struct http_request *req, bool *from_proxy)
+{
+	struct addr peer = { { 0 } };
+
+	if (addr_parse(&peer, span_of(req->info->remote_addr)))
+		log_alarm("http: peer address cannot be read");
+	*from_proxy = addr_nets_hold(req->server->options.trusted, &peer);
+	return addr_of_client(
+		peer, http_header(req, "X-Forwarded-For"), req->server->options.trusted);
+}
+
+struct span http_bearer(const struct http_request *req)
+{
+	struct span header = http_header(req, "Authorization");
+
+	if (!span_equals_nocase(span_first(header, 7), SPAN("Bearer ")))
+		return SPAN("");
+	return span_trim(span_from(header, 7));
+}
+
+static int body_buffer(struct http_request *req, size_t len, char **buffer)
+{
+	if (len <= HTTP_BODY_SMALL) {
+		if (!small_body)
+			small_body = malloc(HTTP_BODY_SMALL);
+		*buffer = small_body;
+	} else if (atomic_fetch_add(&req->server->large_bodies, 1) < LARGE_BODIES_AT_ONCE) {
+		*buffer = req->large_body = malloc(len);
+		if (!*buffer)
+			atomic_fetch_sub(&req->server->large_bodies, 1);
+	} else {
+		atomic_fetch_sub(&req->server->large_bodies, 1);
+		*buffer = NULL;
+	}
+	return *buffer ? 0 : -ENOBUFS;
+}
+
+int http_body(struct http_request *req, size_t most, struct span *body)
+{
+	long long len = req->info->content_length;
+	size_t have = 0;
+	char *buffer;
+
+	if (len < 0) {
+		http_answer_error(req, 411, "a Content-Length is needed");
+		return -EINVAL;
+	}
+	if ((unsigned long long)len > most) {
+		mg_disable_connection_keep_alive(req->conn); /* the rest is not read */
+		http_answer_error(req, 413, "the body has more than %zu bytes", most);
+		return -EMSGSIZE;
+	}
+	if (body_buffer(req, (size_t)len, &buffer)) {
+		http_add_header(req, "Retry-After", "1");
+		mg_disable_connection_keep_alive(req->conn);
+		http_answer_error(req, 503, "too many large bodies at once");
+		return -ENOBUFS;
+	}
+	while (have < (size_t)len) {
+		int n = mg_read(req->conn, buffer + have, (size_t)len - have);
+
+		if (n <= 0) {
+			http_answer_error(req, 400, "the body was cut short");
+			return -EPIPE;
+		}
+		have += (size_t)n;
+	}
+	*body = (struct span){ buffer, have };
+	return 0;
+}
+
+void http_add_header(struct http_request *req, const char *name, const char *value)
+{
+	size_t room = sizeof req->headers - req->headers_len;
+	int n = snprintf(req->headers + req->headers_len, room, "%s: %s\r\n", name, value);
+
+	if (n < 0 || (size_t)n >= room)
+		req->headers[req->headers_len] = '\0';
+	else
+		req->headers_len += (size_t)n;
+}
+
+void http_answer(struct http_request *req, int status, const char *type, struct span body)
+{
+	char head[HEADER_TEXT_SIZE + 512];
+	bool bodiless = status == 204 || status == 304;
+	int n;
+
+	if (req->answered) {
+		log_alarm("http: a second answer to one request path=%s", req->info->local_uri);
+		return;
+	}
+	req->answered = true;
+	atomic_fetch_add(&req->server->answered[status / 100 % 6], 1);
+	n = snprintf(head, sizeof head, "HTTP/1.1 %d %s\r\n%s%s%s%sContent-Length: %zu\r\n\r\n",
+		status, mg_get_response_code_text(req->conn, status),
+		bodiless ? "" : "Content-Type: ", bodiless ? "" : type, bodiless ? "" : "\r\n",
+		req->headers, bodiless ? 0 : body.len);
+	/* Head and body in one write: one packet, one system call. */
+	if (!bodiless && body.len && strcmp(req->info->request_method, "HEAD") &&
+		body.len < sizeof head - (size_t)n) {
+		memcpy(head + n, body.ptr, body.len);
+		mg_write(req->conn, head, (size_t)n + body.len);
+		return;
+	}
+	mg_write(req->conn, head, (size_t)n);
+	if (!bodiless && body.len && strcmp(req->info->request_method, "HEAD"))
+		mg_write(req->conn, body.ptr, body.len);
+}
+
+void http_answer_json(struct http_request *req, int status, json_t *body)
+{
+	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+
+	json_decref(body);
+	if (text)
+		http_answer(req, status, "application/json", span_of(text));
+	else
+		http_answer(req, 500, "application/json", SPAN("{\"error\":\"no memory\"}"));
+	free(text);
+}
+
+void http_answer_error(struct http_request *req, int status, const char *fmt, ...)
+{
+	char msg[600];
+	json_t *text;
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(msg, sizeof msg, fmt, args);
+	va_end(args);
+	text = json_string(msg); /* NULL when a cut or the input left it no UTF-8 */
+	if (!text)
+		text = json_string("the request holds bytes that are not UTF-8");
+	http_answer_json(req, status, json_pack("{so}", "error", text));
+}
+
+int http_stream_open(struct http_request *req)
+{
+	char head[HEADER_TEXT_SIZE + 256];
+	int n = snprintf(head, sizeof head,
+		"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"
+		"X-Accel-Buffering: no\r\nConnection: close\r\n%s\r\n",
+		req->headers);
+
+	req->answered = true;
+	atomic_fetch_add(&req->server->answered[2], 1);
+	return mg_write(req->conn, head, (size_t)n) == n ? 0 : -EPIPE;
+}
+
+int http_stream_send(struct http_request *req, const char *text, bool comment)
+{
+	char line[600];
+	int n = snprintf(line, sizeof line, "%s%s\n\n", comment ? ": " : "data: ", text);
+
+	if (n < 0 || (size_t)n >= sizeof line)
+		return -EMSGSIZE;
+	return mg_write(req->conn, line, (size_t)n) == n ? 0 : -EPIPE;
+}
+
+static bool path_fits(const char *pattern, const char *path)
+{
+	size_t len = strlen(pattern);
+
+	if (len && pattern[len - 1] == '*')
+		return !strncmp(pattern, path, len - 1);
+	return !strcmp(pattern, path);
+}
+
+static const struct http_route *route_find(
+	const struct http_route *routes, const struct mg_request_info *info, bool *path_known)
+{
+	*path_known = false;
+	for (const struct http_route *r = routes; r->path; r++) {
+		if (!path_fits(r->path, info->local_uri))
+			continue;
+		*path_known = true;
+		if (!strcmp(r->method, info->request_method) ||
+			(!strcmp(info->request_method, "HEAD") && !strcmp(r->method, "GET")))
+			return r;
+	}
+	return NULL;
+}
+
+static int request_begin(struct mg_connection *conn)
+{
+	const struct mg_request_info *info = mg_get_request_info(conn);
+	struct http_request req = { .conn = conn, .info = info, .server = info->user_data };
+	const struct http_route *route;
+	bool path_known;
+
+	route = route_find(req.server->options.routes, info, &path_known);
+	if (route)
+		route->handler(&req, req.server->options.service);
+	else if (path_known)
+		http_answer_error(&req, 405, "%s is not possible here", info->request_method);
+	else
+		http_answer_error(&req, 404, "there is nothing here");
+	if (!req.answered) {
+		log_alarm("http: a handler gave no answer path=%s", info->local_uri);
+		http_answer_error(&req, 500, "no answer");
+	}
+	if (req.large_body) {
+		free(req.large_body);
+		malloc_trim(0); /* a large body's JSON would stay resident otherwise */
+		atomic_fetch_sub(&req.server->large_bodies, 1);
+	}
+	return 1;
+}
+
+/* What civetweb refuses by itself (a malformed request, a time-out) gets our shape, too. */
+static int request_refused(struct mg_connection *conn, int status, const char *msg)
+{
+	const struct mg_request_info *info = mg_get_request_info(conn);
+	struct http_request req = { .conn = conn, .info = info, .server = info->user_data };
+
+	(void)msg;
+	if (!info->request_method)
+		req.info = &(struct mg_request_info){ .request_method = "", .local_uri = "" };
+	mg_disable_connection_keep_alive(conn);
+	http_answer_error(&req, status, "%s", mg_get_response_code_text(conn, status));
+	return 0;
+}
+
+static void thread_end(const struct mg_context *ctx, int type, void *data)
+{
+	(void)ctx, (void)type, (void)data;
+	free(small_body);
+	small_body = NULL;
+}
+
+static int civetweb_message(const struct mg_connection *conn, const char *msg)
+{
+	(void)conn;
+	log_debug("civetweb: %s", msg);
+	return 1;
+}
+
+/* civetweb says only "cannot bind": find out why ourselves, for a sentence worth reading. */
+static int bind_possible(const char *addr, const char *host, int port, struct err *err)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE }, *list;
+	char service[8];
+	int fd, rc = 0, one = 1;
+
+	snprintf(service, sizeof service, "%d", port);
+	if (getaddrinfo(host, service, &hints, &list))
+		return err_set(err, -EINVAL, "\"%s\" is not an address of this machine", addr);
+	fd = socket(list->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) ||
+		bind(fd, list->ai_addr, list->ai_addrlen))
+		rc = err_set(err, -errno, "cannot listen on %s: %s", addr, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	freeaddrinfo(list);
+	return rc;
+}
+
+static int server_open(struct http_server **out, const struct http_options *options,
+	const struct admin_options *admin, struct err *err)
+{
+	struct http_server *server = calloc(1, sizeof *server);
+	struct mg_callbacks callbacks = { .begin_request = request_begin,
+		.http_error = request_refused,
+		.exit_thread = thread_end,
+		.log_message = civetweb_message };
+	char host[128], threads[16];
+	int port, rc;
+
+	if (!server)
+		return err_set(err, -ENOMEM, "http server");
+	rc = addr_split(options->addr, host, sizeof host, &port, err);
+	if (!rc)
+		rc = bind_possible(options->addr, host, port, err);
+	if (rc) {
+		free(server);
+		return rc;
+	}
+	server->options = *options;
+	if (!options->trusted)
+		server->options.trusted = &trust_nobody;
+	if (admin) {
+		server->admin = *admin;
+		server->options.service = &server->admin;
+	}
+	snprintf(threads, sizeof threads, "%d", options->threads);
+	const char *const config[] = { "listening_ports", options->addr, "num_threads", threads,
+		"request_timeout_ms", "5000", "keep_alive_timeout_ms", "65000", "enable_keep_alive",
+		"yes", "tcp_nodelay", "1", "linger_timeout_ms", "0", "decode_url", "yes",
+		"listen_backlog", "1024", "connection_queue", "256", NULL };
+	*out = server; /* before handlers run: they reach their service through it */
+	server->ctx = mg_start(&callbacks, server, (const char **)(uintptr_t)config);
+	if (!server->ctx) {
+		*out = NULL;
+		free(server);
+		return err_set(err, -EADDRINUSE, "cannot serve on %s", options->addr);
+	}
+	return 0;
+}
+
+int http_server_open(struct http_server **out, const struct http_options *options, struct err *err)
+{
+	return server_open(out, options, NULL, err);
+}
+
+void http_metrics(struct http_server *server, FILE *out)
+{
+	for (int i = 2; i < 6; i++)
+		fprintf(out, "footfall_http_answers_total{status=\"%dxx\"} %lld\n", i,
+			atomic_load(&server->answered[i]));
+}
+
+void http_server_close(struct http_server **server_p)
+{
+	struct http_server *server = *server_p;
+
+	if (!server)
+		return;
+	mg_stop(server->ctx);
+	free(server);
+	*server_p = NULL;
+}
+
+static void healthz(struct http_request *req, void *service)
+{
+	(void)service;
+	http_answer(req, 200, "text/plain", SPAN("ok\n"));
+}
+
+static void readyz(struct http_request *req, void *service)
+{
+	struct admin_options *admin = service;
+	struct err err = { 0 };
+
+	if (admin->ready(admin->service, &err))
+		http_answer_error(req, 503, "%s", err.msg);
+	else
+		http_answer(req, 200, "text/plain", SPAN("ready\n"));
+}
+
+/* Resident memory in bytes, from /proc/self/status: VmRSS and RssAnon. */
+static void memory_metrics(FILE *out)
+{
+	FILE *f = fopen("/proc/self/status", "re");
+	char line[128];
+	long kib;
+
+	while (f && fgets(line, sizeof line, f)) {
+		if (sscanf(line, "VmRSS: %ld", &kib) == 1)
+			fprintf(out, "footfall_memory_resident_bytes %ld\n", kib * 1024);
+		if (sscanf(line, "RssAnon: %ld", &kib) == 1)
+			fprintf(out, "footfall_memory_anonymous_bytes %ld\n", kib * 1024);
+	}
+	if (f)
+		fclose(f);
+}
+
+static void metrics(struct http_request *req, void *service)
+{
+	struct admin_options *admin = service;
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+
+	if (!out) {
+		http_answer_error(req, 500, "no memory");
+		return;
+	}
+	fprintf(out, "footfall_up{service=\"%s\"} 1\n", admin->service_name);
+	memory_metrics(out);
+	if (admin->metrics)
+		admin->metrics(admin->service, out);
+	fclose(out);
+	http_answer(req, 200, "text/plain; version=0.0.4", (struct span){ text, len });
+	free(text);
+}
+
+int admin_open(struct http_server **out, const struct admin_options *options, struct err *err)
+{
+	static const struct http_route routes[] = { { "GET", "/healthz", healthz },
+		{ "GET", "/readyz", readyz }, { "GET", "/metrics", metrics }, { 0 } };
+	struct http_options http = { .addr = options->addr, .threads = 2, .routes = routes };
+
+	return server_open(out, &http, options, err);
+}

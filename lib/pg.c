@@ -1,0 +1,205 @@
+#include "lib/pg.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define CONNECT_TIMEOUT_S "5"
+#define POOL_WAIT_S       5
+#define SQLSTATE_LENGTH   5
+
+struct pg_pool {
+	pthread_mutex_t lock;
+	pthread_cond_t freed;
+	char *conninfo;
+	char *application;
+	int most, lent, idle_count;
+	PGconn **idle; /* a stack: the connection used last is used first */
+};
+
+static bool sqlstate_in(const char *state, const char *const *list)
+{
+	for (; *list; list++)
+		if (!strncmp(state, *list, strlen(*list)))
+			return true;
+	return false;
+}
+
+int pg_error(PGconn *conn, const PGresult *result, struct err *err)
+{
+	/* Classes 08 connection, 57 shutdown and cancel, 40 rollback, 53 resources, 55 object
+	 * state (locks), 42501 missing right, 58 system error. */
+	static const char *const lost[] = { "08", "57P", NULL };
+	static const char *const later[] = { "40", "53", "55", "57014", "42501", "58", NULL };
+	static const char *const values[] = { "P0001", "22", "23", NULL };
+	const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+	const char *text = result ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
+
+	if (!text || !*text)
+		text = PQerrorMessage(conn);
+	if (!state || strlen(state) != SQLSTATE_LENGTH)
+		return err_set(err, PQstatus(conn) == CONNECTION_OK ? -EPROTO : -ECONNRESET,
+			"database: %s", text);
+	if (sqlstate_in(state, lost) || PQstatus(conn) != CONNECTION_OK)
+		return err_set(err, -ECONNRESET, "database: %s", text);
+	if (sqlstate_in(state, later))
+		return err_set(err, -EAGAIN, "database: %s (%s)", text, state);
+	if (!strcmp(state, "23505"))
+		return err_set(err, -EEXIST, "%s", text);
+	if (sqlstate_in(state, values))
+		return err_set(err, -EINVAL, "%s", text);
+	return err_set(err, -EPROTO, "database: %s (%s)", text, state);
+}
+
+int pg_open(PGconn **out, const char *conninfo, const char *application, struct err *err)
+{
+	const char *const names[] = { "dbname", "fallback_application_name", "connect_timeout",
+		"client_encoding", "options", NULL };
+	const char *const values[] = { conninfo, application, CONNECT_TIMEOUT_S, "UTF8",
+		"-c timezone=UTC -c datestyle=ISO", NULL };
+	PGconn *conn = PQconnectdbParams(names, values, 1);
+
+	if (conn && PQstatus(conn) == CONNECTION_OK) {
+		*out = conn;
+		return 0;
+	}
+	err_set(err, -ECONNRESET, "database: %s", conn ? PQerrorMessage(conn) : "no memory");
+	PQfinish(conn);
+	return -ECONNRESET;
+}
+
+static int pg_check(PGconn *conn, PGresult *result, PGresult **out, struct err *err)
+{
+	ExecStatusType status = PQresultStatus(result);
+
+	if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
+		int rc = pg_error(conn, result, err);
+
+		PQclear(result);
+		return rc;
+	}
+	if (out)
+		*out = result;
+	else
+		PQclear(result);
+	return 0;
+}
+
+int pg_run(PGconn *conn, PGresult **out, const char *sql, int n, const char *const *params,
+	struct err *err)
+{
+	return pg_check(conn, PQexecParams(conn, sql, n, NULL, params, NULL, NULL, 0), out, err);
+}
+
+int pg_run_simple(PGconn *conn, const char *sql, struct err *err)
+{
+	return pg_check(conn, PQexec(conn, sql), NULL, err);
+}
+
+int64_t pg_int(const PGresult *result, int row, int column)
+{
+	return strtoll(PQgetvalue(result, row, column), NULL, 10);
+}
+
+int pg_pool_open(struct pg_pool **out, const char *conninfo, const char *application, int most,
+	struct err *err)
+{
+	struct pg_pool *pool = calloc(1, sizeof *pool);
+
+	if (!pool)
+		return err_set(err, -ENOMEM, "database pool");
+	pthread_mutex_init(&pool->lock, NULL);
+	pthread_cond_init(&pool->freed, NULL);
+	pool->most = most;
+	pool->conninfo = strdup(conninfo);
+	pool->application = strdup(application);
+	pool->idle = calloc((size_t)most, sizeof(PGconn *));
+	if (!pool->conninfo || !pool->application || !pool->idle) {
+		pg_pool_close(&pool);
+		return err_set(err, -ENOMEM, "database pool");
+	}
+	*out = pool;
+	return 0;
+}
+
+void pg_pool_close(struct pg_pool **pool_p)
+{
+	struct pg_pool *pool = *pool_p;
+
+	if (!pool)
+		return;
+	for (int i = 0; i < pool->idle_count; i++)
+		PQfinish(pool->idle[i]);
+	free(pool->idle);
+	free(pool->conninfo);
+	free(pool->application);
+	pthread_cond_destroy(&pool->freed);
+	pthread_mutex_destroy(&pool->lock);
+	free(pool);
+	*pool_p = NULL;
+}
+
+int pg_pool_take(struct pg_pool *pool, PGconn **conn, struct err *err)
+{
+	struct timespec until;
+	int rc = 0;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += POOL_WAIT_S;
+	pthread_mutex_lock(&pool->lock);
+	while (pool->lent == pool->most && !rc)
+		rc = pthread_cond_timedwait(&pool->freed, &pool->lock, &until);
+	if (pool->lent == pool->most) {
+		pthread_mutex_unlock(&pool->lock);
+		return err_set(err, -EAGAIN, "database: all %d connections are busy", pool->most);
+	}
+	pool->lent++;
+	*conn = pool->idle_count ? pool->idle[--pool->idle_count] : NULL;
+	pthread_mutex_unlock(&pool->lock);
+	if (*conn)
+		return 0;
+	rc = pg_open(conn, pool->conninfo, pool->application, err);
+	if (rc) {
+		*conn = NULL;
+		pg_pool_put(pool, NULL);
+	}
+	return rc;
+}
+
+void pg_pool_put(struct pg_pool *pool, PGconn *conn)
+{
+	if (conn &&
+		(PQstatus(conn) != CONNECTION_OK || PQtransactionStatus(conn) != PQTRANS_IDLE)) {
+		PQfinish(conn);
+		conn = NULL;
+	}
+	pthread_mutex_lock(&pool->lock);
+	pool->lent--;
+	if (conn)
+		pool->idle[pool->idle_count++] = conn;
+	pthread_cond_signal(&pool->freed);
+	pthread_mutex_unlock(&pool->lock);
+}
+
+int pg_pool_run(struct pg_pool *pool, PGresult **out, const char *sql, int n,
+	const char *const *params, struct err *err)
+{
+	int rc = 0;
+
+	/* An idle connection may have died with its server; only a fresh one tells the truth.
+	 * Statements run here are read-only or single, so a second try is safe. */
+	for (int tries = 0; tries < pool->most + 1; tries++) {
+		PGconn *conn = NULL;
+
+		rc = pg_pool_take(pool, &conn, err);
+		if (rc)
+			return rc;
+		rc = pg_run(conn, out, sql, n, params, err);
+		pg_pool_put(pool, conn);
+		if (rc != -ECONNRESET)
+			return rc;
+	}
+	return rc;
+}

@@ -1,0 +1,54 @@
+/* PostgreSQL over libpq: parameterised statements, errors as sentences, a bounded pool.
+ *
+ * Codes tell what the caller can do:
+ *   -ECONNRESET  the connection is lost or cannot be made: open another, later
+ *   -EAGAIN      the server cannot now (serialisation, deadlock, lock or statement time-out, disk
+ *                full, shutting down, missing right): the same statement may succeed later
+ *   -EEXIST      a unique value is taken already
+ *   -EINVAL      the database refused the values; the message is meant for the person who sent
+ *                them where our own functions raised it (SQLSTATE P0001, 22023)
+ *   -EPROTO      anything else: our mistake */
+#ifndef FOOTFALL_PG_H
+#define FOOTFALL_PG_H
+
+#include <libpq-fe.h>
+#include <stdint.h>
+
+#include "lib/err.h"
+
+/* Connect; waits 5 s at most. On success *out is yours, end it with PQfinish(). */
+int pg_open(
+	PGconn **out, const char *conninfo, const char *application, struct err *err) MUST_CHECK;
+
+/* Run one statement with n text parameters ($1 …, NULL is SQL null). With out, *out is yours on
+ * success (PQclear); without it, the result is dropped. After an error inside a transaction the
+ * caller rolls back. */
+int pg_run(PGconn *conn, PGresult **out, const char *sql, int n, const char *const *params,
+	struct err *err) MUST_CHECK;
+
+/* The same for a statement with no parameters; several statements separated by ; are one
+ * transaction. */
+int pg_run_simple(PGconn *conn, const char *sql, struct err *err) MUST_CHECK;
+
+/* Turn a failed result (borrowed, may be NULL) into a code and sentence. */
+int pg_error(PGconn *conn, const PGresult *result, struct err *err);
+
+/* Value of a cell as a whole number; 0 for null. */
+int64_t pg_int(const PGresult *result, int row, int column);
+
+/* A pool of at most `most` connections that are opened when first needed. Any thread may take. */
+struct pg_pool;
+int pg_pool_open(struct pg_pool **out, const char *conninfo, const char *application, int most,
+	struct err *err) MUST_CHECK;
+void pg_pool_close(struct pg_pool **pool);
+
+/* Lend a connection until pg_pool_put(); waits at most 5 s for a free one (-EAGAIN). */
+int pg_pool_take(struct pg_pool *pool, PGconn **conn, struct err *err) MUST_CHECK;
+/* Give it back; one that is broken or inside a transaction is closed instead of lent again. */
+void pg_pool_put(struct pg_pool *pool, PGconn *conn);
+
+/* Take, run one statement, give back. A connection found lost is replaced once. */
+int pg_pool_run(struct pg_pool *pool, PGresult **out, const char *sql, int n,
+	const char *const *params, struct err *err) MUST_CHECK;
+
+#endif
