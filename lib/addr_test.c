@@ -1,8 +1,5 @@
 #include "lib/addr.h"
-
-#include <cmocka.h>
-#include <setjmp.h>
-#include <stdarg.h>
+#include "lib/check.h"
 
 static struct addr parsed(const char *text)
 {

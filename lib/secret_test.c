@@ -1,8 +1,5 @@
 #include "lib/secret.h"
-
-#include <cmocka.h>
-#include <setjmp.h>
-#include <stdarg.h>
+#include "lib/check.h"
 
 static void a_password_is_right_only_for_its_own_hash(void **state)
 {

@@ -17,23 +17,29 @@ create table applied (
 
 -- Claim records for this transaction: the answer has true, in the same order, for those that are
 -- new. Who meets a record that another transaction holds waits for its end. Repeats within one call
--- are claimed once.
+-- are claimed once. Wants READ COMMITTED: low is looked at after the insert, by a statement of its
+-- own, because a transaction we waited for may have raised low and forgotten its row.
 create function records_claim(p_producer uuid[], p_lane smallint[], p_seq bigint[]) returns boolean[]
-language sql as $$
+language plpgsql as $$
+declare
+    mine boolean[];
+begin
     with given as (
         select * from unnest(p_producer, p_lane, p_seq) with ordinality as g(producer, lane, seq, n)
     ), claimed as (
         insert into applied
-        select distinct producer, lane, seq from given g
-        where not exists (select from progress p
-                          where p.producer = g.producer and p.lane = g.lane and p.low >= g.seq)
-        order by 1, 2, 3
+        select distinct producer, lane, seq from given order by 1, 2, 3
         on conflict do nothing
         returning producer, lane, seq
     )
-    select array_agg(c.seq is not null and first = n order by n)
+    select array_agg(c.seq is not null and first = n order by n) into mine
     from (select *, min(n) over (partition by producer, lane, seq) as first from given) g
-    left join claimed c using (producer, lane, seq)
+    left join claimed c using (producer, lane, seq);
+
+    return (select array_agg(mine[n] and coalesce(p.low < g.seq, true) order by n)
+            from unnest(p_producer, p_lane, p_seq) with ordinality as g(producer, lane, seq, n)
+            left join progress p using (producer, lane));
+end
 $$;
 
 -- Raise low over the records held without a gap, and forget those at or below it. To be called last
@@ -52,8 +58,8 @@ begin
     where seq = was + n;
     if now_low > was then
         update progress set low = now_low where producer = p_producer and lane = p_lane;
-        delete from applied where producer = p_producer and lane = p_lane and seq <= now_low;
     end if;
+    delete from applied where producer = p_producer and lane = p_lane and seq <= now_low;
 end
 $$;
 
