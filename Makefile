@@ -20,7 +20,7 @@ BUILD    := build/sanitize
 CFLAGS   := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 HARDEN   := -fPIE
 endif
-ALL_CFLAGS = -std=gnu11 $(CFLAGS) $(WARNINGS) $(HARDEN) -I. -pthread -MMD -MP $(PKG_CFLAGS) \
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(CFLAGS) $(WARNINGS) $(HARDEN) -I. -pthread -MMD -MP $(PKG_CFLAGS) \
 	-DFOOTFALL_VERSION='"$(FOOTFALL_VERSION)"'
 ALL_LDFLAGS = $(CFLAGS) -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
 

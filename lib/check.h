@@ -3,11 +3,11 @@
 #define FOOTFALL_CHECK_H
 
 /* clang-format off: the order matters */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 /* clang-format on */
 
 #endif

@@ -1,5 +1,5 @@
-#include "lib/secret.h"
 #include "lib/check.h"
+#include "lib/secret.h"
 
 static void a_password_is_right_only_for_its_own_hash(void **state)
 {

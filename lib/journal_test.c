@@ -1,0 +1,379 @@
+/* The journal on a real folder: setup() opens one in a fresh place, teardown() removes it. */
+#include "lib/check.h"
+#include "lib/journal.h"
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+
+#define SEGMENT (1 << 20)
+
+struct fixture {
+	char parent[64];
+	struct journal_options options;
+	struct journal *journal;
+};
+
+static void reopen(struct fixture *f)
+{
+	struct err err;
+
+	journal_close(&f->journal);
+	assert_int_equal(journal_open(&f->journal, &f->options, &err), 0);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof *f);
+
+	snprintf(f->parent, sizeof f->parent, "/tmp/footfall-journal-XXXXXX");
+	assert_non_null(mkdtemp(f->parent));
+	f->options = (struct journal_options){ .parent = f->parent,
+		.most_bytes = 4 * SEGMENT,
+		.segment_bytes = SEGMENT,
+		.close_bytes = 64 << 10,
+		.close_us = 1000 };
+	*state = f;
+	reopen(f);
+	return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)st, (void)type, (void)at;
+	return remove(path);
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	journal_close(&f->journal);
+	nftw(f->parent, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	free(f);
+	return 0;
+}
+
+static void append(struct fixture *f, uint8_t lane, const char *text)
+{
+	struct journal_ticket ticket;
+	struct err err;
+
+	assert_int_equal(journal_append(f->journal, lane, span_of(text), &ticket, &err), 0);
+	assert_int_equal(journal_wait(f->journal, ticket, &err), 0);
+}
+
+/* The next record, waited for. */
+static struct journal_record next_record(struct fixture *f)
+{
+	struct journal_record record;
+	struct err err;
+	int rc;
+
+	while (!(rc = journal_read(f->journal, &record, &err))) {
+		struct pollfd readable = { journal_readable_fd(f->journal), POLLIN, 0 };
+		uint64_t n;
+
+		assert_int_equal(poll(&readable, 1, 10000), 1);
+		assert_int_equal(read(readable.fd, &n, sizeof n), sizeof n);
+	}
+	assert_int_equal(rc, 1);
+	return record;
+}
+
+static struct span entry_of(const struct journal_record *record, uint32_t n)
+{
+	const char *at = record->entries.ptr;
+	uint32_t len;
+
+	for (;; n--, at += sizeof len + len) {
+		memcpy(&len, at, sizeof len);
+		if (!n)
+			return (struct span){ at + sizeof len, len };
+	}
+}
+
+static void assert_holds(const struct journal_record *record, uint32_t n, const char *text)
+{
+	struct span entry = entry_of(record, n);
+
+	assert_true(n < record->count);
+	assert_int_equal(entry.len, strlen(text));
+	assert_memory_equal(entry.ptr, text, entry.len);
+}
+
+static void assert_nothing_to_read(struct fixture *f)
+{
+	struct journal_record record;
+	struct err err;
+
+	assert_int_equal(journal_read(f->journal, &record, &err), 0);
+}
+
+static off_t last_segment(struct fixture *f, char path[256], uint64_t number)
+{
+	struct stat st;
+
+	snprintf(path, 256, "%s/0/%016" PRIx64 ".seg", f->parent, number);
+	return stat(path, &st) ? -1 : st.st_size;
+}
+
+static void what_was_waited_for_is_read_by_the_next_owner(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_record record;
+	unsigned char first[16];
+
+	append(f, 3, "one");
+	append(f, 3, "two");
+	reopen(f);
+	record = next_record(f);
+	assert_int_equal(record.lane, 3);
+	assert_int_equal(record.seq, 1);
+	assert_holds(&record, 0, "one");
+	memcpy(first, record.producer, sizeof first);
+	journal_done(f->journal, record.segment);
+	if (record.count == 1) { /* the second came after the first was closed by its age */
+		record = next_record(f);
+		assert_int_equal(record.seq, 2);
+		assert_holds(&record, 0, "two");
+	} else {
+		assert_holds(&record, 1, "two");
+	}
+	append(f, 3, "three");
+	record = next_record(f);
+	assert_int_equal(record.seq, 1);
+	assert_holds(&record, 0, "three");
+	assert_memory_not_equal(record.producer, first, sizeof first);
+}
+
+static void lanes_are_numbered_without_gaps_each(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t last[JOURNAL_LANES] = { 0 };
+	int seen = 0;
+
+	for (int i = 0; i < 60; i++)
+		append(f, (uint8_t)(i % 3), "x");
+	while (seen < 60) {
+		struct journal_record record = next_record(f);
+
+		assert_int_equal(record.seq, ++last[record.lane]);
+		seen += (int)record.count;
+	}
+}
+
+static void a_record_closes_at_its_size(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_record record;
+	char big[30001];
+
+	f->options.close_us = 3600 * 1000000LL;
+	reopen(f);
+	memset(big, 'b', sizeof big - 1);
+	big[sizeof big - 1] = '\0';
+	append(f, 1, big);
+	append(f, 1, big);
+	assert_nothing_to_read(f);
+	append(f, 1, big);
+	record = next_record(f);
+	assert_int_equal(record.count, 2);
+	assert_nothing_to_read(f);
+	journal_flush(f->journal);
+	record = next_record(f);
+	assert_int_equal(record.count, 1);
+	assert_int_equal(record.seq, 2);
+}
+
+/* Overwrite bytes of a file. */
+static void damage(const char *path, off_t from, size_t len)
+{
+	char rubbish[64];
+	int fd = open(path, O_RDWR);
+
+	memset(rubbish, 0x5a, sizeof rubbish);
+	assert_true(fd >= 0 && len <= sizeof rubbish);
+	assert_int_equal(pwrite(fd, rubbish, len, from), len);
+	close(fd);
+}
+
+static void a_torn_tail_is_dropped_on_open(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_record record;
+	struct journal_stats stats;
+	char path[256];
+
+	f->options.close_us = 3600 * 1000000LL;
+	reopen(f);
+	append(f, 0, "kept");
+	append(f, 0, "torn");
+	journal_close(&f->journal);
+	/* Head of 40 bytes; a frame of 24 and 8; then the second, whose bytes lie at 96. */
+	assert_true(last_segment(f, path, 2) > 0);
+	damage(path, 96, 60);
+	reopen(f);
+	record = next_record(f);
+	assert_int_equal(record.count, 1);
+	assert_holds(&record, 0, "kept");
+	assert_nothing_to_read(f);
+	journal_stats(f->journal, &stats);
+	assert_int_equal(stats.damaged, 0);
+}
+
+static void damage_in_the_middle_is_passed_over_and_counted(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_record record;
+	struct journal_stats stats;
+	char path[256];
+
+	f->options.close_us = 3600 * 1000000LL;
+	reopen(f);
+	append(f, 0, "first");
+	append(f, 0, "second");
+	append(f, 0, "third");
+	journal_close(&f->journal);
+	assert_true(last_segment(f, path, 2) > 0);
+	damage(path, 40 + 32 + 24, 4);
+	reopen(f);
+	record = next_record(f);
+	assert_int_equal(record.count, 2);
+	assert_holds(&record, 0, "first");
+	assert_holds(&record, 1, "third");
+	journal_stats(f->journal, &stats);
+	assert_int_equal(stats.damaged, 1);
+}
+
+static void a_segment_is_deleted_when_all_its_records_are_done(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_record record;
+	char path[256];
+
+	append(f, 0, "one");
+	reopen(f); /* the first segment has an end now */
+	record = next_record(f);
+	assert_nothing_to_read(f);
+	assert_true(last_segment(f, path, record.segment) > 0);
+	journal_done(f->journal, record.segment);
+	assert_nothing_to_read(f);
+	assert_int_equal(last_segment(f, path, record.segment), -1);
+}
+
+static void a_full_journal_refuses_and_recovers_when_records_are_done(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_ticket ticket;
+	struct journal_stats stats;
+	struct err err;
+	char big[60001];
+	int taken = 0, read = 0, rc;
+
+	memset(big, 'b', sizeof big - 1);
+	big[sizeof big - 1] = '\0';
+	while (!(rc = journal_append(f->journal, 0, span_of(big), &ticket, &err))) {
+		assert_int_equal(journal_wait(f->journal, ticket, &err), 0);
+		assert_true(++taken < 80);
+	}
+	assert_int_equal(rc, -ENOSPC);
+	assert_true(taken > 60); /* 4 MiB of 60 kB */
+	journal_stats(f->journal, &stats);
+	assert_true(stats.full);
+	assert_true(stats.bytes <= f->options.most_bytes);
+	while (read < taken) {
+		struct journal_record record = next_record(f);
+
+		read += (int)record.count;
+		journal_done(f->journal, record.segment);
+	}
+	assert_nothing_to_read(f);
+	/* The flusher was woken by the deleted segment; appending is how to see it. */
+	for (int tries = 0;
+		(rc = journal_append(f->journal, 0, SPAN("again"), &ticket, &err)) && tries < 1000;
+		tries++)
+		assert_int_equal(poll(NULL, 0, 5), 0);
+	assert_int_equal(rc, 0);
+	assert_int_equal(journal_wait(f->journal, ticket, &err), 0);
+}
+
+static void two_owners_take_two_folders(void **state)
+{
+	struct fixture *f = *state;
+	struct journal *other = NULL;
+	struct err err;
+	char path[256];
+	struct stat st;
+
+	assert_int_equal(journal_open(&other, &f->options, &err), 0);
+	snprintf(path, sizeof path, "%s/1", f->parent);
+	assert_int_equal(stat(path, &st), 0);
+	journal_close(&other);
+}
+
+#define THREADS 8
+#define EACH    2000
+
+static void *append_many(void *arg)
+{
+	struct fixture *f = arg;
+	char text[64];
+
+	for (int i = 0; i < EACH; i++) {
+		snprintf(text, sizeof text, "%p %d", (void *)pthread_self(), i);
+		append(f, (uint8_t)(i % JOURNAL_LANES), text);
+	}
+	return NULL;
+}
+
+static void what_many_threads_append_is_read_once_each(void **state)
+{
+	struct fixture *f = *state;
+	pthread_t threads[THREADS];
+	int seen = 0;
+
+	f->options.most_bytes = 64 * SEGMENT;
+	reopen(f);
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, append_many, f), 0);
+	while (seen < THREADS * EACH) {
+		struct journal_record record = next_record(f);
+
+		seen += (int)record.count;
+		journal_done(f->journal, record.segment);
+	}
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(seen, THREADS * EACH);
+	assert_nothing_to_read(f);
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		test(what_was_waited_for_is_read_by_the_next_owner),
+		test(lanes_are_numbered_without_gaps_each),
+		test(a_record_closes_at_its_size),
+		test(a_torn_tail_is_dropped_on_open),
+		test(damage_in_the_middle_is_passed_over_and_counted),
+		test(a_segment_is_deleted_when_all_its_records_are_done),
+		test(a_full_journal_refuses_and_recovers_when_records_are_done),
+		test(two_owners_take_two_folders),
+		test(what_many_threads_append_is_read_once_each),
+	};
+
+	log_open("journal_test", LOG_ALARM);
+	return sodium_init() < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,130 @@
+#include "proto/event.h"
+
+#include <assert.h>
+#include <sodium.h>
+
+#include "lib/secret.h"
+#include "proto/mp.h"
+
+#define FIELDS 23
+
+int event_encode(msgpack_sbuffer *out, const struct event *ev, struct err *err)
+{
+	size_t before = out->size;
+	msgpack_packer pk;
+
+	msgpack_packer_init(&pk, out, msgpack_sbuffer_write);
+	msgpack_pack_array(&pk, FIELDS);
+	msgpack_pack_uint8(&pk, EVENT_VERSION);
+	msgpack_pack_uint32(&pk, ev->site_id);
+	msgpack_pack_int64(&pk, ev->id);
+	msgpack_pack_int64(&pk, ev->ts_us);
+	msgpack_pack_uint8(&pk, ev->kind);
+	msgpack_pack_int64(&pk, ev->visitor);
+	ev->interactive ? msgpack_pack_true(&pk) : msgpack_pack_false(&pk);
+	mp_put_str(&pk, ev->name);
+	mp_put_str(&pk, ev->host);
+	mp_put_str(&pk, ev->path);
+	mp_put_str(&pk, ev->title);
+	mp_put_str(&pk, ev->referrer);
+	mp_put_str(&pk, ev->user_agent);
+	mp_put_bin(&pk, ev->address.ptr, ev->address.len);
+	msgpack_pack_int64(&pk, ev->address_date);
+	mp_put_str(&pk, ev->language);
+	msgpack_pack_uint32(&pk, ev->screen_width);
+	msgpack_pack_int64(&pk, ev->engaged_ms);
+	msgpack_pack_int64(&pk, ev->scroll_depth);
+	mp_put_str(&pk, ev->revenue);
+	mp_put_str(&pk, ev->currency);
+	mp_put_str(&pk, ev->props);
+	mp_put_str(&pk, ev->metadata);
+	if (out->size - before <= EVENT_MOST)
+		return 0;
+	out->size = before;
+	return err_set(err, -EMSGSIZE, "the event has more than %d bytes", EVENT_MOST);
+}
+
+int event_decode(struct event *ev, struct span wire, struct err *err)
+{
+	struct mp_reader r;
+
+	mp_reader_init(&r, wire, EVENT_VERSION);
+	ev->site_id = (uint32_t)mp_uint(&r, INT32_MAX);
+	ev->id = mp_int(&r);
+	ev->ts_us = mp_int(&r);
+	ev->kind = (uint8_t)mp_uint(&r, UINT8_MAX);
+	ev->visitor = mp_int(&r);
+	ev->interactive = mp_bool(&r);
+	ev->name = mp_str(&r, EVENT_NAME_MOST);
+	ev->host = mp_str(&r, EVENT_HOST_MOST);
+	ev->path = mp_str(&r, EVENT_PATH_MOST);
+	ev->title = mp_str(&r, EVENT_TITLE_MOST);
+	ev->referrer = mp_str(&r, EVENT_REFERRER_MOST);
+	ev->user_agent = mp_str(&r, EVENT_AGENT_MOST);
+	ev->address = mp_bin(&r, EVENT_SEALED_BYTES);
+	ev->address_date = mp_int(&r);
+	ev->language = mp_str(&r, EVENT_LANGUAGE_MOST);
+	ev->screen_width = (uint32_t)mp_uint(&r, INT32_MAX);
+	ev->engaged_ms = mp_int(&r);
+	ev->scroll_depth = mp_int(&r);
+	ev->revenue = mp_str(&r, EVENT_AMOUNT_MOST);
+	ev->currency = mp_str(&r, 3);
+	ev->props = mp_str(&r, EVENT_JSON_MOST);
+	ev->metadata = mp_str(&r, EVENT_JSON_MOST);
+	if (!r.failed && (!ev->site_id || !ev->id || !ev->visitor))
+		mp_fail(&r, -EBADMSG, "site, id or visitor is 0");
+	if (!r.failed && (ev->kind < EVENT_PAGEVIEW || ev->kind > EVENT_ENGAGEMENT))
+		mp_fail(&r, -ENOTSUP, "of an unknown kind");
+	return mp_reader_end(&r, "event", err);
+}
+
+void event_day_keys_derive(struct event_day_keys *keys, const unsigned char day_key[32])
+{
+	static_assert(crypto_kdf_KEYBYTES == 32, "a day key is a libsodium master key");
+
+	crypto_kdf_derive_from_key(keys->salt, sizeof keys->salt, 1, "footfall", day_key);
+	crypto_kdf_derive_from_key(keys->seal, sizeof keys->seal, 2, "footfall", day_key);
+}
+
+static void put_u32(unsigned char bytes[4], uint32_t n)
+{
+	for (int i = 0; i < 4; i++)
+		bytes[i] = (unsigned char)(n >> 8 * i);
+}
+
+int64_t event_visitor(const struct event_day_keys *keys, uint32_t site_id,
+	const struct addr *client, struct span user_agent)
+{
+	unsigned char text[4 + 16 + EVENT_AGENT_MOST];
+	struct span agent = span_first(user_agent, EVENT_AGENT_MOST);
+
+	put_u32(text, site_id);
+	memcpy(text + 4, client->bytes, 16);
+	memcpy(text + 20, agent.ptr, agent.len);
+	return id64(text, 20 + agent.len, keys->salt, sizeof keys->salt);
+}
+
+void event_seal(unsigned char sealed[EVENT_SEALED_BYTES], const struct event_day_keys *keys,
+	uint32_t site_id, const struct addr *client)
+{
+	unsigned char site[4];
+
+	put_u32(site, site_id);
+	randombytes_buf(sealed, 24);
+	crypto_aead_xchacha20poly1305_ietf_encrypt(
+		sealed + 24, NULL, client->bytes, 16, site, sizeof site, NULL, sealed, keys->seal);
+}
+
+int event_unseal(struct addr *client, const struct event_day_keys *keys, uint32_t site_id,
+	struct span sealed, struct err *err)
+{
+	const unsigned char *bytes = (const unsigned char *)sealed.ptr;
+	unsigned char site[4];
+
+	put_u32(site, site_id);
+	if (sealed.len != EVENT_SEALED_BYTES ||
+		crypto_aead_xchacha20poly1305_ietf_decrypt(client->bytes, NULL, NULL, bytes + 24,
+			EVENT_SEALED_BYTES - 24, site, sizeof site, bytes, keys->seal))
+		return err_set(err, -EBADMSG, "an address cannot be opened with its day's key");
+	return 0;
+}

@@ -1,0 +1,83 @@
+/* The event on the wire and in the journal; event.md has the words. */
+#ifndef FOOTFALL_EVENT_H
+#define FOOTFALL_EVENT_H
+
+#include <msgpack.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/addr.h"
+#include "lib/err.h"
+#include "lib/span.h"
+
+#define EVENT_VERSION 1
+
+/* Bounds in bytes. An event is at most EVENT_MOST; the parts below add up to less. */
+#define EVENT_MOST          (64 << 10)
+#define EVENT_NAME_MOST     480  /* 120 characters, as Plausible's clients may send */
+#define EVENT_HOST_MOST     253  /* a DNS name */
+#define EVENT_PATH_MOST     2000 /* Plausible's bound for a URL */
+#define EVENT_TITLE_MOST    1024 /* GoatCounter's bound for a title */
+#define EVENT_REFERRER_MOST 2000
+#define EVENT_AGENT_MOST    1024 /* real agents have under 512; the rules look at 512 */
+#define EVENT_LANGUAGE_MOST 35   /* RFC 5646, section 4.4.1 */
+#define EVENT_JSON_MOST     (24 << 10)
+#define EVENT_AMOUNT_MOST   24
+
+/* crypto_aead_xchacha20poly1305_ietf: nonce, 16 bytes of address, tag. */
+#define EVENT_SEALED_BYTES (24 + 16 + 16)
+
+enum event_kind { EVENT_PAGEVIEW = 1, EVENT_CUSTOM = 2, EVENT_ENGAGEMENT = 3 };
+
+#define EVENT_NONE (-1) /* of engaged_ms and scroll_depth */
+
+/* Texts are UTF-8 without NUL; empty means none. */
+struct event {
+	uint32_t site_id;
+	int64_t id;      /* never 0 */
+	int64_t ts_us;   /* when it happened; never in the future */
+	uint8_t kind;    /* enum event_kind */
+	int64_t visitor; /* never 0 */
+	bool interactive;
+	struct span name; /* of a custom event */
+	struct span host, path, title;
+	struct span referrer; /* scheme, host and path only */
+	struct span user_agent;
+	struct span address;   /* sealed, EVENT_SEALED_BYTES; empty when there is none */
+	int64_t address_date;  /* day (since 1970-01-01) whose key sealed it */
+	struct span language;  /* BCP 47 */
+	uint32_t screen_width; /* CSS px, 0 when not known */
+	int64_t engaged_ms;    /* or EVENT_NONE */
+	int64_t scroll_depth;  /* 0 to 100, or EVENT_NONE */
+	struct span revenue;   /* a decimal number as text */
+	struct span currency;  /* ISO 4217 */
+	struct span props;     /* JSON object of texts */
+	struct span metadata;  /* JSON object */
+};
+
+/* Append the event's bytes to out. -EMSGSIZE: it has more than EVENT_MOST; -ENOMEM. On error out is
+ * as before. */
+int event_encode(msgpack_sbuffer *out, const struct event *ev, struct err *err) MUST_CHECK;
+
+/* Decode wire into *ev, whose spans borrow from wire. Errors as mp_reader_end()'s. */
+int event_decode(struct event *ev, struct span wire, struct err *err) MUST_CHECK;
+
+/* A date's key (32 bytes, from the database) as the two keys derived from it. */
+struct event_day_keys {
+	unsigned char salt[32]; /* of visitor hashes */
+	unsigned char seal[32]; /* of addresses */
+};
+void event_day_keys_derive(struct event_day_keys *keys, const unsigned char day_key[32]);
+
+/* The visitor of a site on the salt's date: a keyed hash of site, address and agent; never 0. */
+int64_t event_visitor(const struct event_day_keys *keys, uint32_t site_id,
+	const struct addr *client, struct span user_agent);
+
+/* Seal an address for the journal, and open it again. -EBADMSG: not sealed by this key for this
+ * site. */
+void event_seal(unsigned char sealed[EVENT_SEALED_BYTES], const struct event_day_keys *keys,
+	uint32_t site_id, const struct addr *client);
+int event_unseal(struct addr *client, const struct event_day_keys *keys, uint32_t site_id,
+	struct span sealed, struct err *err) MUST_CHECK;
+
+#endif

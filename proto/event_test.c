@@ -1,0 +1,332 @@
+/* The wire, against the sample bytes of proto/samples/ (hex, # begins a comment). The sample files
+ * stand for every writer that is out there: they are added to, never changed. */
+#include "lib/check.h"
+#include "proto/event.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/secret.h"
+#include "proto/record.h"
+
+#define SAMPLE_MOST 4096
+
+struct sample {
+	unsigned char bytes[SAMPLE_MOST];
+	size_t len;
+};
+
+static struct sample sample_read(const char *name)
+{
+	struct sample s = { .len = 0 };
+	char path[128], line[1024];
+	FILE *f;
+
+	snprintf(path, sizeof path, "proto/samples/%s.hex", name);
+	f = fopen(path, "r");
+	if (!f)
+		fail_msg("cannot open %s: run from the root of the repository", path);
+	while (fgets(line, sizeof line, f)) {
+		size_t n = 0;
+
+		line[strcspn(line, "#\n")] = '\0';
+		assert_int_equal(sodium_hex2bin(s.bytes + s.len, SAMPLE_MOST - s.len, line,
+					 strlen(line), " ", &n, NULL),
+			0);
+		s.len += n;
+	}
+	fclose(f);
+	return s;
+}
+
+static struct span span_of_sample(const struct sample *s)
+{
+	return (struct span){ (const char *)s->bytes, s->len };
+}
+
+static const unsigned char sealed[EVENT_SEALED_BYTES] = { 1, 2, 3, 4, 5, 6, 7, 8 };
+
+static const struct event pageview = {
+	.site_id = 7,
+	.id = -1234567890123456789,
+	.ts_us = 1431857103000000,
+	.kind = EVENT_PAGEVIEW,
+	.visitor = 42,
+	.interactive = true,
+	.name = { "", 0 },
+	.host = { "example.org", 11 },
+	.path = { "/caf\xc3\xa9", 6 },
+	.title = { "Caf\xc3\xa9", 5 },
+	.referrer = { "https://news.example/item", 25 },
+	.user_agent = { "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+		70 },
+	.address = { (const char *)sealed, sizeof sealed },
+	.address_date = 16572,
+	.language = { "de-CH", 5 },
+	.screen_width = 1920,
+	.engaged_ms = EVENT_NONE,
+	.scroll_depth = EVENT_NONE,
+	.revenue = { "12.50", 5 },
+	.currency = { "EUR", 3 },
+	.props = { "{\"plan\":\"pro\"}", 14 },
+	.metadata = { "", 0 },
+};
+
+static void assert_is_pageview(const struct event *ev)
+{
+	assert_int_equal(ev->site_id, pageview.site_id);
+	assert_int_equal(ev->id, pageview.id);
+	assert_int_equal(ev->ts_us, pageview.ts_us);
+	assert_int_equal(ev->kind, pageview.kind);
+	assert_int_equal(ev->visitor, pageview.visitor);
+	assert_int_equal(ev->interactive, pageview.interactive);
+	assert_true(span_equals(ev->name, pageview.name));
+	assert_true(span_equals(ev->host, pageview.host));
+	assert_true(span_equals(ev->path, pageview.path));
+	assert_true(span_equals(ev->title, pageview.title));
+	assert_true(span_equals(ev->referrer, pageview.referrer));
+	assert_true(span_equals(ev->user_agent, pageview.user_agent));
+	assert_true(span_equals(ev->address, pageview.address));
+	assert_int_equal(ev->address_date, pageview.address_date);
+	assert_true(span_equals(ev->language, pageview.language));
+	assert_int_equal(ev->screen_width, pageview.screen_width);
+	assert_int_equal(ev->engaged_ms, pageview.engaged_ms);
+	assert_int_equal(ev->scroll_depth, pageview.scroll_depth);
+	assert_true(span_equals(ev->revenue, pageview.revenue));
+	assert_true(span_equals(ev->currency, pageview.currency));
+	assert_true(span_equals(ev->props, pageview.props));
+	assert_true(span_equals(ev->metadata, pageview.metadata));
+}
+
+static void the_sample_event_is_decoded(void **state)
+{
+	struct sample s = sample_read("event-1");
+	struct event ev;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(event_decode(&ev, span_of_sample(&s), &err), 0);
+	assert_is_pageview(&ev);
+}
+
+static void an_event_is_encoded_as_the_sample(void **state)
+{
+	struct sample s = sample_read("event-1");
+	msgpack_sbuffer out;
+	struct err err;
+
+	(void)state;
+	msgpack_sbuffer_init(&out);
+	assert_int_equal(event_encode(&out, &pageview, &err), 0);
+	assert_int_equal(out.size, s.len);
+	assert_memory_equal(out.data, s.bytes, s.len);
+	msgpack_sbuffer_destroy(&out);
+}
+
+static void a_field_that_only_a_newer_writer_knows_is_skipped(void **state)
+{
+	struct sample s = sample_read("event-1-newer-field");
+	struct event ev;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(event_decode(&ev, span_of_sample(&s), &err), 0);
+	assert_is_pageview(&ev);
+}
+
+static void a_newer_version_is_refused_by_name(void **state)
+{
+	struct sample s = sample_read("event-1");
+	struct event ev;
+	struct err err;
+
+	(void)state;
+	s.bytes[3] = EVENT_VERSION + 1; /* behind the array's three bytes */
+	assert_int_equal(event_decode(&ev, span_of_sample(&s), &err), -ENOTSUP);
+	assert_string_equal(err.msg, "event: of a newer version");
+}
+
+static void an_event_cut_anywhere_is_an_error(void **state)
+{
+	struct sample s = sample_read("event-1");
+	struct event ev;
+	struct err err;
+
+	(void)state;
+	for (size_t len = 0; len < s.len; len++) {
+		/* Of exactly that size, so that a sanitizer sees a read past the end. */
+		char *cut = malloc(len ? len : 1);
+
+		memcpy(cut, s.bytes, len);
+		assert_int_equal(event_decode(&ev, (struct span){ cut, len }, &err), -EBADMSG);
+		free(cut);
+	}
+}
+
+static void a_damaged_event_is_an_error_or_an_event_never_a_crash(void **state)
+{
+	struct sample s = sample_read("event-1");
+	struct event ev;
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < s.len; i++)
+		for (int bit = 0; bit < 8; bit++) {
+			char *copy = malloc(s.len);
+			int rc;
+
+			memcpy(copy, s.bytes, s.len);
+			copy[i] = (char)(copy[i] ^ 1 << bit);
+			rc = event_decode(&ev, (struct span){ copy, s.len }, &err);
+			assert_true(!rc || rc == -EBADMSG || rc == -EMSGSIZE || rc == -ENOTSUP ||
+				    rc == -ENOMEM);
+			free(copy);
+		}
+}
+
+static void bytes_behind_an_event_are_an_error(void **state)
+{
+	struct sample s = sample_read("event-1");
+	struct event ev;
+	struct err err;
+
+	(void)state;
+	s.bytes[s.len++] = 0xc0;
+	assert_int_equal(event_decode(&ev, span_of_sample(&s), &err), -EBADMSG);
+}
+
+static void a_text_beyond_its_bound_is_refused_not_cut(void **state)
+{
+	char path[EVENT_PATH_MOST + 1];
+	struct event ev = pageview, out_ev;
+	msgpack_sbuffer out;
+	struct err err;
+
+	(void)state;
+	memset(path, '/', sizeof path);
+	ev.path = (struct span){ path, sizeof path };
+	msgpack_sbuffer_init(&out);
+	assert_int_equal(event_encode(&out, &ev, &err), 0);
+	assert_int_equal(
+		event_decode(&out_ev, (struct span){ out.data, out.size }, &err), -EMSGSIZE);
+	msgpack_sbuffer_destroy(&out);
+}
+
+static void the_sample_record_gives_its_events(void **state)
+{
+	struct sample s = sample_read("record-1"), e = sample_read("event-1");
+	static struct span events[RECORD_EVENTS];
+	struct record_id id;
+	msgpack_sbuffer out;
+	uint32_t count;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(record_decode(&id, events, &count, span_of_sample(&s), &err), 0);
+	assert_int_equal(id.producer[0], 0xf0);
+	assert_int_equal(id.producer[15], 0x0f);
+	assert_int_equal(id.lane, 7);
+	assert_int_equal(id.seq, 300);
+	assert_int_equal(count, 2);
+	assert_true(span_equals(events[0], span_of_sample(&e)));
+	assert_true(
+		span_equals(events[1], SPAN("\xc1"))); /* damaged, and no matter of its neighbour */
+	msgpack_sbuffer_init(&out);
+	record_begin(&out, &id, 2);
+	record_add(&out, events[0]);
+	record_add(&out, events[1]);
+	assert_int_equal(out.size, s.len);
+	assert_memory_equal(out.data, s.bytes, s.len);
+	msgpack_sbuffer_destroy(&out);
+	for (size_t len = 0; len < s.len; len++) {
+		char *cut = malloc(len ? len : 1);
+
+		memcpy(cut, s.bytes, len);
+		assert_int_not_equal(
+			record_decode(&id, events, &count, (struct span){ cut, len }, &err), 0);
+		assert_int_equal(count, 0);
+		free(cut);
+	}
+}
+
+static void acknowledgements_come_back_as_they_were_sent(void **state)
+{
+	struct record_id ids[3] = { { .lane = 0, .seq = 1 }, { .lane = 15, .seq = 1ULL << 40 },
+		{ .lane = 3, .seq = 7 } };
+	static struct record_id got[ACKS_MOST];
+	msgpack_sbuffer out;
+	uint32_t n;
+	struct err err;
+
+	(void)state;
+	memset(ids[1].producer, 0xab, 16);
+	msgpack_sbuffer_init(&out);
+	ack_encode(&out, ids, 3);
+	assert_int_equal(ack_decode(got, &n, (struct span){ out.data, out.size }, &err), 0);
+	assert_int_equal(n, 3);
+	for (int i = 0; i < 3; i++) {
+		assert_memory_equal(got[i].producer, ids[i].producer, 16);
+		assert_int_equal(got[i].lane, ids[i].lane);
+		assert_int_equal(got[i].seq, ids[i].seq);
+	}
+	assert_int_not_equal(ack_decode(got, &n, (struct span){ out.data, out.size - 1 }, &err), 0);
+	msgpack_sbuffer_destroy(&out);
+}
+
+static void an_address_opens_only_with_its_days_key_and_for_its_site(void **state)
+{
+	unsigned char key[32] = { 1 }, other[32] = { 2 }, bytes[EVENT_SEALED_BYTES];
+	struct event_day_keys day, next;
+	struct addr in = { { 1, 2, 3, 4 } }, out;
+	struct span wire = { (const char *)bytes, sizeof bytes };
+	struct err err;
+
+	(void)state;
+	event_day_keys_derive(&day, key);
+	event_day_keys_derive(&next, other);
+	event_seal(bytes, &day, 7, &in);
+	assert_int_equal(event_unseal(&out, &day, 7, wire, &err), 0);
+	assert_memory_equal(out.bytes, in.bytes, 16);
+	assert_int_equal(event_unseal(&out, &next, 7, wire, &err), -EBADMSG);
+	assert_int_equal(event_unseal(&out, &day, 8, wire, &err), -EBADMSG);
+}
+
+static void a_visitor_differs_by_day_site_address_and_agent(void **state)
+{
+	unsigned char key[32] = { 1 }, other[32] = { 2 };
+	struct event_day_keys day, next;
+	struct addr a = { { 1 } }, b = { { 2 } };
+	int64_t visitor;
+
+	(void)state;
+	event_day_keys_derive(&day, key);
+	event_day_keys_derive(&next, other);
+	visitor = event_visitor(&day, 1, &a, SPAN("Firefox"));
+	assert_int_equal(visitor, event_visitor(&day, 1, &a, SPAN("Firefox")));
+	assert_int_not_equal(visitor, event_visitor(&next, 1, &a, SPAN("Firefox")));
+	assert_int_not_equal(visitor, event_visitor(&day, 2, &a, SPAN("Firefox")));
+	assert_int_not_equal(visitor, event_visitor(&day, 1, &b, SPAN("Firefox")));
+	assert_int_not_equal(visitor, event_visitor(&day, 1, &a, SPAN("")));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_sample_event_is_decoded),
+		cmocka_unit_test(an_event_is_encoded_as_the_sample),
+		cmocka_unit_test(a_field_that_only_a_newer_writer_knows_is_skipped),
+		cmocka_unit_test(a_newer_version_is_refused_by_name),
+		cmocka_unit_test(an_event_cut_anywhere_is_an_error),
+		cmocka_unit_test(a_damaged_event_is_an_error_or_an_event_never_a_crash),
+		cmocka_unit_test(bytes_behind_an_event_are_an_error),
+		cmocka_unit_test(a_text_beyond_its_bound_is_refused_not_cut),
+		cmocka_unit_test(the_sample_record_gives_its_events),
+		cmocka_unit_test(acknowledgements_come_back_as_they_were_sent),
+		cmocka_unit_test(an_address_opens_only_with_its_days_key_and_for_its_site),
+		cmocka_unit_test(a_visitor_differs_by_day_site_address_and_agent),
+	};
+	struct err err;
+
+	return secret_init(&err) ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,144 @@
+#include "proto/mp.h"
+
+#define ZONE_CHUNK 2048 /* bytes; an event's array of fields fits */
+
+void mp_fail(struct mp_reader *r, int code, const char *reason)
+{
+	if (r->failed)
+		return;
+	r->failed = reason;
+	r->code = code;
+	r->left = 0;
+}
+
+void mp_reader_init(struct mp_reader *r, struct span wire, unsigned version)
+{
+	msgpack_object root;
+	size_t used = 0;
+	int rc;
+
+	memset(r, 0, sizeof *r);
+	if (!msgpack_zone_init(&r->zone, ZONE_CHUNK)) {
+		mp_fail(r, -ENOMEM, "no memory");
+		return;
+	}
+	rc = msgpack_unpack(wire.ptr, wire.len, &used, &r->zone, &root);
+	if (rc == MSGPACK_UNPACK_CONTINUE || !wire.len)
+		mp_fail(r, -EBADMSG, "cut short");
+	else if (rc == MSGPACK_UNPACK_EXTRA_BYTES)
+		mp_fail(r, -EBADMSG, "bytes behind its end");
+	else if (rc != MSGPACK_UNPACK_SUCCESS)
+		mp_fail(r, -EBADMSG, "not msgpack");
+	else if (root.type != MSGPACK_OBJECT_ARRAY)
+		mp_fail(r, -EBADMSG, "not an array");
+	if (r->failed)
+		return;
+	r->at = root.via.array.ptr;
+	r->left = root.via.array.size;
+	if (mp_uint(r, UINT32_MAX) > version)
+		mp_fail(r, -ENOTSUP, "of a newer version");
+}
+
+static const msgpack_object *mp_next(struct mp_reader *r)
+{
+	static const msgpack_object nothing = { .type = MSGPACK_OBJECT_NIL };
+
+	if (!r->left) {
+		mp_fail(r, -EBADMSG, "a field is missing");
+		return &nothing;
+	}
+	r->left--;
+	return r->at++;
+}
+
+uint64_t mp_uint(struct mp_reader *r, uint64_t most)
+{
+	const msgpack_object *o = mp_next(r);
+
+	if (o->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
+		mp_fail(r, -EBADMSG, "a field is no unsigned number");
+	else if (o->via.u64 > most)
+		mp_fail(r, -EMSGSIZE, "a number is beyond its bound");
+	return r->failed ? 0 : o->via.u64;
+}
+
+int64_t mp_int(struct mp_reader *r)
+{
+	const msgpack_object *o = mp_next(r);
+
+	if (o->type == MSGPACK_OBJECT_POSITIVE_INTEGER && o->via.u64 > INT64_MAX)
+		mp_fail(r, -EMSGSIZE, "a number is beyond its bound");
+	else if (o->type != MSGPACK_OBJECT_POSITIVE_INTEGER &&
+		 o->type != MSGPACK_OBJECT_NEGATIVE_INTEGER)
+		mp_fail(r, -EBADMSG, "a field is no number");
+	return r->failed ? 0 : o->via.i64;
+}
+
+bool mp_bool(struct mp_reader *r)
+{
+	const msgpack_object *o = mp_next(r);
+
+	if (o->type != MSGPACK_OBJECT_BOOLEAN)
+		mp_fail(r, -EBADMSG, "a field is neither true nor false");
+	return !r->failed && o->via.boolean;
+}
+
+struct span mp_str(struct mp_reader *r, size_t most)
+{
+	const msgpack_object *o = mp_next(r);
+
+	if (o->type != MSGPACK_OBJECT_STR)
+		mp_fail(r, -EBADMSG, "a field is no text");
+	else if (o->via.str.size > most)
+		mp_fail(r, -EMSGSIZE, "a text is beyond its bound");
+	return r->failed ? SPAN("") : (struct span){ o->via.str.ptr, o->via.str.size };
+}
+
+struct span mp_bin(struct mp_reader *r, size_t most)
+{
+	const msgpack_object *o = mp_next(r);
+
+	if (o->type != MSGPACK_OBJECT_BIN)
+		mp_fail(r, -EBADMSG, "a field is no bytes");
+	else if (o->via.bin.size > most)
+		mp_fail(r, -EMSGSIZE, "bytes are beyond their bound");
+	return r->failed ? SPAN("") : (struct span){ o->via.bin.ptr, o->via.bin.size };
+}
+
+void mp_bytes(struct mp_reader *r, unsigned char *into, size_t size)
+{
+	struct span bytes = mp_bin(r, size);
+
+	if (!r->failed && bytes.len != size)
+		mp_fail(r, -EBADMSG, "bytes are too few");
+	memset(into, 0, size);
+	if (!r->failed)
+		memcpy(into, bytes.ptr, size);
+}
+
+msgpack_object_array mp_array(struct mp_reader *r)
+{
+	const msgpack_object *o = mp_next(r);
+
+	if (o->type != MSGPACK_OBJECT_ARRAY)
+		mp_fail(r, -EBADMSG, "a field is no array");
+	return r->failed ? (msgpack_object_array){ 0 } : o->via.array;
+}
+
+int mp_reader_end(struct mp_reader *r, const char *what, struct err *err)
+{
+	msgpack_zone_destroy(&r->zone);
+	return r->failed ? err_set(err, r->code, "%s: %s", what, r->failed) : 0;
+}
+
+void mp_put_str(msgpack_packer *pk, struct span s)
+{
+	msgpack_pack_str(pk, s.len);
+	msgpack_pack_str_body(pk, s.ptr, s.len);
+}
+
+void mp_put_bin(msgpack_packer *pk, const void *bytes, size_t len)
+{
+	msgpack_pack_bin(pk, len);
+	msgpack_pack_bin_body(pk, bytes, len);
+}
