@@ -2,12 +2,12 @@
 #ifndef FOOTFALL_CHECK_H
 #define FOOTFALL_CHECK_H
 
-/* clang-format off: the order matters */
-#include <cmocka.h>
+/* clang-format off */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <cmocka.h>
 /* clang-format on */
 
 #endif
