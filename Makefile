@@ -105,9 +105,10 @@ endef
 $(foreach p,$(programs),$(eval $(call program,$(p))))
 
 # A test of a service is linked with that service's modules, all but its main().
+modules_of = $(if $(filter services/%,$(1)),$(filter-out %/main.o,$(call objects_of,$(word 2,$(subst /, ,$(1))))))
 .SECONDEXPANSION:
 .SECONDARY:
-$(BUILD)/%_test: $(BUILD)/%_test.o $$(filter-out %/main.o,$$(if $$(filter services/%,$$*),$$(call objects_of,$$(word 2,$$(subst /, ,$$*))))) $(BUILD)/libfootfall.a
+$(BUILD)/%_test: $(BUILD)/%_test.o $$(call modules_of,$$*) $(BUILD)/libfootfall.a
 	$(if $(V),,@echo "  link  $@")
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
 
