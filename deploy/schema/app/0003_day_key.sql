@@ -41,9 +41,7 @@ language sql stable as $$
     from (select (p_ts at time zone p_zone)::date as date) d
 $$;
 
-revoke execute on all functions in schema public from public;
 revoke all on day_key from public;
 grant select on day_key to footfall_ingress, footfall_worker;
 grant select, insert, update, delete on day_key to footfall_console;
 grant execute on function day_key_for, local_day to footfall_ingress, footfall_worker, footfall_console;
-grant execute on function account_create, account_create_first, site_create to footfall_console;
