@@ -80,11 +80,13 @@ static void ingress_metrics(void *service, FILE *out)
 		(unsigned long long)s.resent, (unsigned long long)s.acknowledged, s.in_flight);
 }
 
+/* The tracker without the lines that are only a comment: visitors need not load those. */
 static int tracker_load(struct ingress *g, struct err *err)
 {
 	const char *path = g->settings.tracker_file;
 	FILE *f = fopen(path, "re");
-	size_t len;
+	char line[1024];
+	size_t len = 0;
 
 	g->tracker = malloc(TRACKER_MOST);
 	if (!f || !g->tracker) {
@@ -93,9 +95,18 @@ static int tracker_load(struct ingress *g, struct err *err)
 		return err_set(err, f ? -ENOMEM : -errno, "FOOTFALL_TRACKER_FILE %s: %s", path,
 			strerror(f ? ENOMEM : errno));
 	}
-	len = fread(g->tracker, 1, TRACKER_MOST, f);
+	while (len + sizeof line < TRACKER_MOST && fgets(line, sizeof line, f)) {
+		struct span text = span_of(line);
+
+		if (span_starts_with(span_trim(text), SPAN("//")))
+			continue;
+		memcpy(g->tracker + len, text.ptr, text.len);
+		len += text.len;
+	}
+	if (!feof(f))
+		len = 0;
 	fclose(f);
-	if (!len || len == TRACKER_MOST)
+	if (!len)
 		return err_set(err, -EINVAL, "FOOTFALL_TRACKER_FILE %s: empty, or too large", path);
 	g->intake.tracker = (struct span){ g->tracker, len };
 	return 0;
