@@ -43,7 +43,7 @@ function options(width, shown, onMove) {
   return {
     width,
     height: HEIGHT,
-    padding: [12, 14, 0, 0],
+    padding: [12, 26, 0, 0],
     legend: { show: false },
     cursor: { x: true, y: false, drag: { x: false, y: false }, points: { size: 8 } },
     scales: {

@@ -48,9 +48,9 @@ function Change({ now, before, period, moreIsWorse }) {
   const by = change(now, before);
   if (by === null) return html`<span class="change"> </span>`;
   const way = by === 0 ? 'same' : (by > 0) !== Boolean(moreIsWorse) ? 'good' : 'bad';
-  const words = `${by === 0 ? 'as' : `${Math.abs(by)}% ${by > 0 ? 'more than' : 'less than'}`} in the period before (${span(period.from, period.to)})`;
+  const words = `${by === 0 ? 'as' : `${percent(Math.abs(by))} ${by > 0 ? 'more than' : 'less than'}`} in the period before (${span(period.from, period.to)})`;
   return html`<span class=${`change ${way}`} title=${words}>
-    <span aria-hidden="true">${by === 0 ? '' : by > 0 ? '↑' : '↓'} ${Math.abs(by)}%</span>
+    <span aria-hidden="true">${by === 0 ? '' : by > 0 ? '↑ ' : '↓ '}${percent(Math.abs(by))}</span>
     <span class="hidden">${words}</span></span>`;
 }
 

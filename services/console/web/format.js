@@ -66,9 +66,23 @@ export function span(from, to) {
 const regions = new Intl.DisplayNames([LOCALE], { type: 'region', fallback: 'code' });
 const isCountry = (code) => /^[A-Z]{2}$/.test(code);
 
-export function country(code) {
-  return isCountry(code) ? regions.of(code) : code;
+export const country = (code) => (isCountry(code) ? regions.of(code) : code);
+
+const letters = (code) => String.fromCodePoint(...[...code].map((c) => 0x1f1a5 + c.charCodeAt(0)));
+
+// Flags are letters that a font may join to a picture. Where none does (Windows, bare Linux) boxes or
+// bare letters would stand there; then there are no flags at all. A picture shows in colours.
+let flagsWork;
+function canDrawFlags() {
+  const canvas = Object.assign(document.createElement('canvas'), { width: 20, height: 20 });
+  const pen = canvas.getContext('2d', { willReadFrequently: true });
+  pen.font = '16px sans-serif';
+  pen.fillText(letters('DE'), 0, 16);
+  const { data } = pen.getImageData(0, 0, 20, 20);
+  for (let i = 0; i < data.length; i += 4) if (data[i] !== data[i + 1] || data[i] !== data[i + 2]) return true;
+  return false;
 }
 export function flag(code) {
-  return isCountry(code) ? String.fromCodePoint(...[...code].map((c) => 0x1f1a5 + c.charCodeAt(0))) : '🌐';
+  flagsWork ??= canDrawFlags();
+  return flagsWork ? (isCountry(code) ? letters(code) : '🌐') : null;
 }

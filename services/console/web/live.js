@@ -50,13 +50,18 @@ export function watch(propertyId, onNews, onState = () => {}) {
   function online() {
     if (!document.hidden) visibility();
   }
+  function offline() {
+    source?.onerror();
+  }
 
   document.addEventListener('visibilitychange', visibility);
   window.addEventListener('online', online);
+  window.addEventListener('offline', offline);
   if (!document.hidden) open();
   return () => {
     document.removeEventListener('visibilitychange', visibility);
     window.removeEventListener('online', online);
+    window.removeEventListener('offline', offline);
     close();
   };
 }

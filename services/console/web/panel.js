@@ -10,11 +10,12 @@ const STEPS = [FIRST, 100, 1000, 9999]; // what "more" goes through; the service
 
 function Row({ label, visitors, most, name, icon, href }) {
   const text = name ? name(label) : label;
-  const bar = { width: `${Math.max(1, (visitors / most) * 100)}%` };
+  const picture = icon?.(label);
+  const fill = { width: `${Math.max(1, (visitors / most) * 100)}%` };
   return html`<li data-label=${label} data-value=${visitors}>
     <span class="what">
-      <span class="bar" style=${bar} aria-hidden="true"></span>
-      <span class="text" title=${text}>${icon && html`<span class="icon" aria-hidden="true">${icon(label)}</span>`}${text}</span>
+      <span class="fill" style=${fill} aria-hidden="true"></span>
+      <span class="text" title=${text}>${picture && html`<span class="icon" aria-hidden="true">${picture}</span>`}${text}</span>
       ${href && html`<a class="out" href=${href} target="_blank" rel="noreferrer" aria-label=${`Open ${text}`}>↗</a>`}
     </span>
     <span class="count" title=${full(visitors)}>${short(visitors)}</span>
