@@ -62,7 +62,7 @@ function Numbers({ now, before, period }) {
   return html`<dl class=${`numbers ${now.stale ? 'stale' : ''}`} aria-busy=${String(now.stale)}>
     ${shown.map(([name, label, text, moreIsWorse]) => html`<div key=${name}>
       <dt>${label}</dt>
-      ${row ? html`<dd data-testid=${`metric-${name}`} data-value=${row[name] ?? 0} title=${full(row[name] ?? 0)}>${text(row[name] ?? 0)}</dd>`
+      ${row ? html`<dd data-testid=${`metric-${name}`} data-value=${row[name] ?? 0} title=${full(row[name])}>${text(row[name])}</dd>`
         : html`<dd class="skeleton"> </dd>`}
       <dd class="by">${old && html`<${Change} now=${row?.[name]} before=${old[name]} period=${period} moreIsWorse=${moreIsWorse} />`}</dd>
     </div>`)}
