@@ -1,0 +1,126 @@
+/* console: owns people, their logins and their sites; the dashboard in web/ talks to it and to
+ * query. It starts and stays with the database down (503 until it answers again). SIGTERM: take
+ * nothing new, answer what is in hand, exit 0. */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lib/secret.h"
+#include "services/console/account.h"
+#include "services/console/console.h"
+#include "services/console/session.h"
+#include "services/console/site.h"
+
+#define APP_CONNECTIONS  4
+#define LOGINS_MOST      10 /* failures of a client, or for an account, in … */
+#define LOGINS_WINDOW_US (5 * 60 * US_PER_SECOND)
+#define SWEEP_S          600
+
+static const struct http_route routes[] = {
+	{ "GET", "/api/me", account_me },
+	{ "POST", "/api/login", account_login },
+	{ "POST", "/api/logout", account_logout },
+	{ "POST", "/api/setup", account_setup },
+	{ "POST", "/api/sites", site_add },
+	{ "GET", "/api/timezones", site_zones },
+	{ 0 },
+};
+
+static int console_ready(void *service, struct err *err)
+{
+	return console_run(service, NULL, "select from login_session limit 1", 0, NULL, err);
+}
+
+static void console_metrics(void *service, FILE *out)
+{
+	struct console *console = service;
+
+	http_metrics(console->http, out);
+	fprintf(out, "footfall_logins_total{result=\"done\"} %lld\n",
+		atomic_load(&console->logins));
+	fprintf(out, "footfall_logins_total{result=\"refused\"} %lld\n",
+		atomic_load(&console->logins_refused));
+	fprintf(out, "footfall_logins_total{result=\"throttled\"} %lld\n",
+		atomic_load(&console->logins_throttled));
+}
+
+static int console_open(struct console *console, struct err *err)
+{
+	const struct settings *s = &console->settings;
+	const struct http_options http = { .addr = s->console_addr,
+		.threads = (int)s->http_threads,
+		.routes = routes,
+		.service = console,
+		.trusted = &console->trusted };
+	const struct admin_options admin = { .addr = s->admin_addr,
+		.service_name = "console",
+		.service = console,
+		.ready = console_ready,
+		.metrics = console_metrics };
+	int rc = secret_init(err);
+
+	if (!rc)
+		rc = addr_nets_parse(&console->trusted, s->trusted_proxies, err);
+	if (!rc)
+		rc = throttle_open(&console->by_client, LOGINS_MOST, LOGINS_WINDOW_US, err);
+	if (!rc)
+		rc = throttle_open(&console->by_email, LOGINS_MOST, LOGINS_WINDOW_US, err);
+	if (!rc)
+		rc = pg_pool_open(&console->app, s->app_db, "console", APP_CONNECTIONS, err);
+	if (!rc)
+		rc = http_server_open(&console->http, &http, err);
+	if (!rc)
+		rc = admin_open(&console->admin, &admin, err);
+	return rc;
+}
+
+static void console_close(struct console *console)
+{
+	http_server_close(&console->admin);
+	http_server_close(&console->http);
+	pg_pool_close(&console->app);
+	throttle_close(&console->by_email);
+	throttle_close(&console->by_client);
+	settings_clear(&console->settings);
+}
+
+/* Sweep now and then until a signal asks to stop. The signals are blocked in every thread and
+ * taken here, so no handler interrupts anything. */
+static void console_wait(struct console *console, const sigset_t *stop)
+{
+	const struct timespec pause = { .tv_sec = SWEEP_S };
+
+	do
+		session_sweep(console);
+	while (sigtimedwait(stop, NULL, &pause) < 0);
+}
+
+int main(int argc, char **argv)
+{
+	static struct console console;
+	struct err err = { 0 };
+	sigset_t stop;
+	int rc;
+
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGTERM);
+	sigaddset(&stop, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &stop, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	rc = settings_start(&console.settings, FOR_CONSOLE, "console",
+		"accounts, logins and sites, for the dashboard", argc, argv, &err);
+	if (!rc)
+		rc = console_open(&console, &err);
+	if (!rc) {
+		log_info("console: serving addr=%s", console.settings.console_addr);
+		console_wait(&console, &stop);
+		log_info("console: stopping");
+	} else if (rc != -ECANCELED) {
+		log_error("console: %s", err.msg);
+	}
+	console_close(&console);
+	return !rc || rc == -ECANCELED ? EXIT_SUCCESS : EXIT_FAILURE;
+}
