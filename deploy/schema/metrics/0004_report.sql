@@ -1,4 +1,4 @@
--- 0003_report.sql: the time arithmetic of reports. All of it is done here, by PostgreSQL's own zones,
+-- 0004_report.sql: the time arithmetic of reports. All of it is done here, by PostgreSQL's own zones,
 -- so that a report's days are those by which visitors were counted. Ranges are kept as instants,
 -- the end exclusive; local times are for people.
 
