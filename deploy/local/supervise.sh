@@ -58,7 +58,7 @@ supervise() {
 	local dead status name
 	while :; do
 		dead='' status=0
-		wait -n -p dead || status=$?
+		wait -n -p dead 2>/dev/null || status=$?
 		name=${name_of[${dead:-none}]:-}
 		[ -n "$name" ] || continue
 		unset "name_of[$dead]"
