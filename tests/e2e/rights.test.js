@@ -1,0 +1,45 @@
+// Each role tries what it must not. The least a role needs is proved by every other test.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { run, startStack } from './harness.js';
+
+let stack;
+before(async () => { stack = await startStack(); });
+after(() => stack?.remove());
+
+const forbidden = {
+  ingress: [
+    ['app', 'select email from account'], ['app', 'select * from login_session'], ['app', 'select * from setup_token'],
+    ['app', 'select name from api_key'], ['app', "update site set domain = 'x'"], ['app', 'delete from day_key'],
+    ['app', "insert into day_key values (current_date, '', now())"], ['app', "select account_create('a@b', 'x')"],
+    ['app', 'create table t (a int)'], ['metrics', 'select 1'],
+  ],
+  worker: [
+    ['app', 'select password_hash from account'], ['app', 'select email from account'], ['app', 'select * from api_key'],
+    ['app', "update site set domain = 'x'"], ['app', 'delete from day_key'], ['app', "select day_key_for(current_date)"],
+    ['metrics', 'delete from event'], ['metrics', 'drop table event'], ['metrics', 'create table t (a int)'],
+    ['metrics', 'update progress set low = 0; delete from progress'],
+  ],
+  query: [
+    ['app', 'select password_hash from account'], ['app', 'select * from setup_token'], ['app', 'select * from day_key'],
+    ['app', 'delete from login_session'], ['metrics', 'delete from event'], ['metrics', "insert into string values (1, 1, 'x')"],
+    ['metrics', 'update progress set low = 0'], ['metrics', "select event_partition(now())"], ['metrics', 'create table t (a int)'],
+  ],
+  console: [
+    ['app', 'drop table account'], ['app', 'create table t (a int)'], ['metrics', 'select 1'],
+  ],
+};
+
+for (const [role, attempts] of Object.entries(forbidden)) {
+  for (const [database, statement] of attempts) {
+    test(`${role} may not, in the ${database} database: ${statement}`, () => {
+      assert.throws(() => stack.sql(database, statement, role), (error) => /permission denied|must be owner/.test(String(error.stderr)));
+    });
+  }
+}
+
+test('without a password nobody gets in', async () => {
+  const { code, stderr } = await run('psql', ['-Xw', '-h', '127.0.0.1', '-p', String(stack.port + 44), '-U', 'footfall_owner', 'footfall_app', '-c', 'select 1']);
+  assert.notEqual(code, 0);
+  assert.match(stderr, /no password supplied/);
+});

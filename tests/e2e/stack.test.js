@@ -1,0 +1,132 @@
+// Starting, stopping, refusing and surviving: the stack as its operator meets it.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { request, run, startStack, waitFor } from './harness.js';
+
+let stack, site;
+
+before(async () => {
+  stack = await startStack();
+  await stack.account();
+  site = await stack.site('example.org');
+});
+after(() => stack?.remove());
+
+const visit = (page) => stack.event({ n: 'pageview', u: `https://example.org${page}`, d: site.property_id });
+const pidOf = (name) => Number(fs.readFileSync(path.join(stack.home, 'processes'), 'utf8').match(new RegExp(`^${name} (\\d+)$`, 'm'))[1]);
+
+function runs(pid) {
+  try {
+    process.kill(pid, 0);
+    return !/^State:\s+Z/m.test(fs.readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+test('a second up says that it runs already', async () => {
+  const { code, stdout } = await stack.stack('up');
+  assert.equal(code, 0);
+  assert.match(stdout, /already running \(pid \d+\)/);
+});
+
+test('two stacks live side by side', async () => {
+  const other = await startStack();
+  try {
+    await other.account('somebody@example.net');
+    assert.deepEqual((await stack.footfall(['user', 'list'])).map?.((user) => user.email) ?? stack.sql('app', 'select email from account').flat(), ['owner@example.org']);
+  } finally {
+    await other.remove();
+  }
+});
+
+for (const name of ['worker-0', 'ingress-0', 'query', 'console', 'door', 'postgres']) {
+  test(`after a SIGKILL of ${name} it is back by itself, and what was accepted is counted once`, async () => {
+    const page = `/kill-${name}`;
+    const pid = pidOf(name);
+    const before = stack.events(site);
+    assert.equal((await visit(`${page}-1`)).status, 202);
+    process.kill(pid, 'SIGKILL');
+    await waitFor(() => !runs(pid), `${name} is dead`);
+    await waitFor(() => pidOf(name) !== pid, `${name} is started again`);
+    await waitFor(async () => (await visit(`${page}-2`)).status === 202, 'events are taken again');
+    await waitFor(() => stack.events(site) === before + 2, 'both events are in the tables');
+    await waitFor(async () => (await request(`${stack.url}/api/me`)).status === 401, 'the console answers');
+  });
+}
+
+test('down ends everything in order, a second start keeps the data', async () => {
+  await visit('/before-down');
+  await waitFor(() => stack.sql('metrics', "select 1 from string where value = '/before-down'").length === 1, 'the event');
+  const pids = fs.readFileSync(path.join(stack.home, 'processes'), 'utf8').trim().split('\n').map((line) => Number(line.split(' ')[1]));
+  const count = stack.events(site);
+  await stack.down();
+  for (const pid of pids) assert.equal(runs(pid), false, `pid ${pid} still runs`);
+  assert.match((await stack.stack('down')).stdout, /nothing is running/);
+  await stack.up();
+  assert.equal(stack.greeting.includes('#setup='), false, 'there is an account, so no link');
+  assert.equal(stack.events(site), count);
+  await waitFor(async () => (await visit('/after-up')).status === 202, 'events are taken');
+  await waitFor(() => stack.events(site) === count + 1, 'and counted');
+});
+
+test('a killed supervisor leaves nothing running, and the next start works', async () => {
+  const pids = fs.readFileSync(path.join(stack.home, 'processes'), 'utf8').trim().split('\n').map((line) => Number(line.split(' ')[1]));
+  process.kill(Number(fs.readFileSync(path.join(stack.home, 'pid'), 'utf8')), 'SIGKILL');
+  await waitFor(() => !pids.some(runs), 'all children are gone');
+  await stack.up();
+});
+
+test('a port in use is one clear line that names it, and nothing is started', async () => {
+  await stack.down();
+  const server = net.createServer().listen(stack.port + 42, '127.0.0.1');
+  await once(server, 'listening');
+  const { code, stderr } = await stack.stack('up');
+  server.close();
+  assert.equal(code, 1);
+  assert.equal(stderr, `footfall: port ${stack.port + 42} (console) is in use: stop what uses it, or set FOOTFALL_PORT\n`);
+  assert.match((await stack.stack('down')).stdout, /nothing is running/);
+  await stack.up();
+});
+
+test('a wrong setting and a folder that cannot be written are one clear line each', async () => {
+  const script = path.join(process.cwd(), 'deploy/local/stack');
+  const wrong = await run(script, ['up'], { env: { ...stack.env, FOOTFALL_HOME: `${stack.home}-x`, FOOTFALL_PORT: 'many' } });
+  assert.equal(wrong.code, 1);
+  assert.match(wrong.stderr, /^footfall: FOOTFALL_PORT is "many", must be a whole number from 1 to 65400\n$/);
+  const nowhere = await run(script, ['up'], { env: { ...stack.env, FOOTFALL_HOME: '/proc/footfall' } });
+  assert.equal(nowhere.code, 1);
+  assert.match(nowhere.stderr, /^footfall: cannot write to \/proc\/footfall: .*\n$/);
+  const service = await run('build/bin/ingress', [], { env: { FOOTFALL_HTTP_THREADS: '1' } });
+  assert.equal(service.code, 1);
+  assert.match(service.stderr, /FOOTFALL_HTTP_THREADS is \\"1\\", must be 2 to 1024 \(threads\)/);
+});
+
+test('migrations run twice and from two processes at once change nothing', async () => {
+  const level = () => ['app', 'metrics'].map((db) => stack.sql(db, 'select count(*), max(number) from migration')[0].join());
+  const before = level();
+  const results = await Promise.all([stack.footfallRaw(['migrate']), stack.footfallRaw(['migrate'])]);
+  for (const { code, stderr } of results) assert.equal(code, 0, stderr);
+  assert.deepEqual(level(), before);
+});
+
+test('two processes that migrate an empty database at once do each file once', async () => {
+  const superuser = `host=127.0.0.1 port=${stack.port + 44} user=postgres password=${fs.readFileSync(path.join(stack.home, 'secrets/superuser'), 'utf8').trim()}`;
+  const psql = (text) => run('psql', ['-Xq', '-v', 'ON_ERROR_STOP=1', `${superuser} dbname=postgres`], { input: text });
+  assert.equal((await psql('create database fresh_app owner footfall_owner; \n create database fresh_metrics owner footfall_owner;')).code, 0);
+  const env = {};
+  for (const db of ['app', 'metrics'])
+    env[`FOOTFALL_${db.toUpperCase()}_DB`] = fs.readFileSync(path.join(stack.home, 'secrets', `owner.${db}`), 'utf8').trim().replace(`footfall_${db}`, `fresh_${db}`);
+  const migrate = () => run('build/bin/footfall', ['migrate'], { env: { ...stack.env, ...env } });
+  const results = await Promise.all([migrate(), migrate(), migrate()]);
+  for (const { code, stderr } of results) assert.equal(code, 0, stderr);
+  const files = (db) => fs.readdirSync(`deploy/schema/${db}`).filter((name) => name.endsWith('.sql')).length;
+  for (const db of ['app', 'metrics']) {
+    const { stdout } = await run('psql', ['-XAtq', env[`FOOTFALL_${db.toUpperCase()}_DB`], '-c', 'select count(*) from migration']);
+    assert.equal(Number(stdout), files(db));
+  }
+});
