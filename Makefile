@@ -104,12 +104,11 @@ $(call binary_of,$(1)): $(call objects_of,$(1)) $(BUILD)/libfootfall.a
 endef
 $(foreach p,$(programs),$(eval $(call program,$(p))))
 
-# A test of a service is linked with that service's modules, all but its main(). A function, since
-# a % written in the rule below would become the test's own name.
-modules_beside = $(if $(filter services/%,$(1)),$(filter-out %/main.o,$(call objects_of,$(word 2,$(subst /, ,$(1))))))
+# A test of a service is linked with that service's modules, all but its main().
+modules_of = $(if $(filter services/%,$(1)),$(filter-out %/main.o,$(call objects_of,$(word 2,$(subst /, ,$(1))))))
 .SECONDEXPANSION:
 .SECONDARY:
-$(BUILD)/%_test: $(BUILD)/%_test.o $$(call modules_beside,$$*) $(BUILD)/libfootfall.a
+$(BUILD)/%_test: $(BUILD)/%_test.o $$(call modules_of,$$*) $(BUILD)/libfootfall.a
 	$(if $(V),,@echo "  link  $@")
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
 

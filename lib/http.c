@@ -173,10 +173,14 @@ void http_answer(struct http_request *req, int status, const char *type, struct 
 	}
 	req->answered = true;
 	atomic_fetch_add(&req->server->answered[status / 100 % 6], 1);
-	n = snprintf(head, sizeof head, "HTTP/1.1 %d %s\r\n%s%s%s%sContent-Length: %zu\r\n\r\n",
-		status, mg_get_response_code_text(req->conn, status),
-		bodiless ? "" : "Content-Type: ", bodiless ? "" : type, bodiless ? "" : "\r\n",
-		req->headers, bodiless ? 0 : body.len);
+	if (bodiless) /* RFC 9110, section 8.6: no Content-Length then */
+		n = snprintf(head, sizeof head, "HTTP/1.1 %d %s\r\n%s\r\n", status,
+			mg_get_response_code_text(req->conn, status), req->headers);
+	else
+		n = snprintf(head, sizeof head,
+			"HTTP/1.1 %d %s\r\nContent-Type: %s\r\n%sContent-Length: %zu\r\n\r\n",
+			status, mg_get_response_code_text(req->conn, status), type, req->headers,
+			body.len);
 	/* Head and body in one write: one packet, one system call. */
 	if (!bodiless && body.len && strcmp(req->info->request_method, "HEAD") &&
 		body.len < sizeof head - (size_t)n) {

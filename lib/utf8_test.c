@@ -1,5 +1,5 @@
-#include "lib/utf8.h"
 #include "lib/check.h"
+#include "lib/utf8.h"
 
 static void what_rfc_3629_allows_is_valid(void **state)
 {

@@ -11,6 +11,57 @@ void mp_fail(struct mp_reader *r, int code, const char *reason)
 	r->left = 0;
 }
 
+/* Whether wire is one whole msgpack value. msgpack-c allocates what the head of an array claims
+ * before it has seen its elements, so that a few damaged bytes would ask for 100 GB: an element has
+ * a byte at least, so a claim beyond the bytes that are left is refused here. */
+static bool claims_are_met(struct span wire)
+{
+	/* Bytes behind the first one, by type 0xc0 to 0xdf: of fixed size, or of the length's
+	 * field. */
+	static const unsigned char fixed[32] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 8, 1, 2, 4, 8, 1,
+		2, 4, 8, 2, 3, 5, 9, 17, 0, 0, 0, 0, 0, 0, 0 };
+	static const unsigned char length[32] = { 0, 0, 0, 0, 1, 2, 4, 1, 2, 4, 0, 0, 0, 0, 0, 0, 0,
+		0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 4, 2, 4, 2, 4 };
+	uint64_t values = 1; /* still to come */
+
+	while (values) {
+		unsigned char type, at;
+		uint64_t n = 0;
+
+		if (wire.len < values)
+			return false;
+		type = (unsigned char)wire.ptr[0];
+		wire = span_from(wire, 1);
+		values--;
+		if (type < 0x80 || type >= 0xe0)
+			continue;
+		if (type < 0xc0) { /* fixmap, fixarray, fixstr */
+			n = type & (type < 0xa0 ? 0x0f : 0x1f);
+			if (type < 0xa0) {
+				values += type < 0x90 ? 2 * n : n;
+				continue;
+			}
+		}
+		at = type & 0x1f;
+		if (type >= 0xc0) {
+			if (wire.len < length[at])
+				return false;
+			for (int i = 0; i < length[at]; i++)
+				n = n << 8 | (unsigned char)wire.ptr[i];
+			wire = span_from(wire, length[at]);
+			if (type >= 0xdc) { /* array 16, 32, map 16, 32 */
+				values += type >= 0xde ? 2 * n : n;
+				continue;
+			}
+			n += fixed[at] + (type >= 0xc7 && type <= 0xc9); /* ext has its own type */
+		}
+		if (wire.len < n)
+			return false;
+		wire = span_from(wire, n);
+	}
+	return true;
+}
+
 void mp_reader_init(struct mp_reader *r, struct span wire, unsigned version)
 {
 	msgpack_object root;
@@ -22,10 +73,12 @@ void mp_reader_init(struct mp_reader *r, struct span wire, unsigned version)
 		mp_fail(r, -ENOMEM, "no memory");
 		return;
 	}
-	rc = msgpack_unpack(wire.ptr, wire.len, &used, &r->zone, &root);
-	if (rc == MSGPACK_UNPACK_CONTINUE || !wire.len)
+	if (!claims_are_met(wire)) {
 		mp_fail(r, -EBADMSG, "cut short");
-	else if (rc == MSGPACK_UNPACK_EXTRA_BYTES)
+		return;
+	}
+	rc = msgpack_unpack(wire.ptr, wire.len, &used, &r->zone, &root);
+	if (rc == MSGPACK_UNPACK_EXTRA_BYTES)
 		mp_fail(r, -EBADMSG, "bytes behind its end");
 	else if (rc != MSGPACK_UNPACK_SUCCESS)
 		mp_fail(r, -EBADMSG, "not msgpack");

@@ -1,6 +1,7 @@
 -- 0001_account.sql: who may log in, and from where they are logged in now.
 -- Of every secret (password, token, key) only a hash is kept.
 revoke all on schema public from public;
+alter default privileges revoke execute on functions from public; -- each is granted by name
 grant usage on schema public to footfall_ingress, footfall_worker, footfall_query, footfall_console;
 
 create table account (
@@ -65,5 +66,4 @@ $$;
 grant select, insert, update, delete on account, login_session, setup_token to footfall_console;
 grant select (id, email) on account to footfall_query;
 grant select on login_session to footfall_query;
-revoke execute on all functions in schema public from public;
 grant execute on function account_create, account_create_first to footfall_console;

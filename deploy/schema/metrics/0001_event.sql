@@ -2,6 +2,7 @@
 -- instead of deleting rows. Texts are interned: a column that names a string holds its 64-bit hash
 -- (lib/secret.h, id64), 0 where there is none, so the same event gives the same row on every replay.
 revoke all on schema public from public;
+alter default privileges revoke execute on functions from public; -- each is granted by name
 grant usage on schema public to footfall_worker, footfall_query;
 
 create table string (
@@ -66,5 +67,4 @@ $$;
 
 grant select, insert on event, string to footfall_worker;
 grant select on event, string to footfall_query;
-revoke execute on all functions in schema public from public;
 grant execute on function event_partition to footfall_worker;

@@ -66,5 +66,4 @@ $$;
 grant select, insert, update on progress to footfall_worker;
 grant select, insert, delete on applied to footfall_worker;
 grant select on progress, applied to footfall_query;
-revoke execute on all functions in schema public from public;
-grant execute on function event_partition, records_claim, progress_raise to footfall_worker;
+grant execute on function records_claim, progress_raise to footfall_worker;

@@ -1,0 +1,246 @@
+/* POST /api/event: what scripts in pages send, in Plausible's format (proto/event.md names the
+ * fields; the peers' rules are in its Events API). The body is JSON whatever its Content-Type says.
+ */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/clock.h"
+#include "lib/utf8.h"
+#include "services/ingress/fields.h"
+#include "services/ingress/intake.h"
+#include "services/ingress/page.h"
+
+#define DOMAINS_MOST     16
+#define DOMAIN_LIST_MOST 2048
+#define ENGAGED_MS_MOST  (30LL * 86400 * 1000)
+
+/* One request as it is being read; the event's spans point into it. */
+struct collected {
+	struct event ev;
+	struct page page;
+	char referrer[EVENT_REFERRER_MOST];
+	char agent[EVENT_AGENT_MOST];
+	char language[EVENT_LANGUAGE_MOST];
+	struct field_revenue revenue;
+	char *props;   /* owned */
+	char name[24]; /* of a number */
+	struct span domains, own_id;
+};
+
+void collect_preflight(struct http_request *req, void *service)
+{
+	(void)service;
+	http_add_header(req, "Access-Control-Allow-Origin", "*");
+	http_add_header(req, "Access-Control-Allow-Methods", "POST, OPTIONS");
+	http_add_header(req, "Access-Control-Allow-Headers", "*");
+	http_add_header(req, "Access-Control-Max-Age", "86400");
+	http_answer(req, 204, "", SPAN(""));
+}
+
+/* Answer 400 in Plausible's shape: {"errors": {field: [reason]}}. */
+static void answer_invalid(struct http_request *req, const char *field, const char *reason)
+{
+	http_answer_json(req, 400, json_pack("{s{s[s]}}", "errors", field, reason));
+}
+
+/* Which field is wrong, or NULL; its reason is in *err. */
+static const char *read_name_and_page(struct collected *c, const json_t *body, struct err *err)
+{
+	const json_t *name = field_of(body, "n", "name"), *url = field_of(body, "u", "url");
+	struct span text;
+
+	if (json_is_integer(name)) {
+		snprintf(c->name, sizeof c->name, "%lld", (long long)json_integer_value(name));
+		text = span_of(c->name);
+	} else if (field_text(&text, name, EVENT_NAME_MOST, err)) {
+		return "name";
+	}
+	if (field_name(&c->ev, text, err))
+		return "name";
+	if (field_text(&text, url, PAGE_URL_MOST, err))
+		return "url";
+	if (!text.len) {
+		err_set(err, -EINVAL, "can't be blank");
+		return "url";
+	}
+	if (page_clean(&c->page, text, err))
+		return "url";
+	c->ev.host = c->page.host;
+	c->ev.path = c->page.path;
+	return NULL;
+}
+
+static const char *read_domains(struct collected *c, const json_t *body, struct err *err)
+{
+	const json_t *domain = field_of(body, "d", "domain");
+
+	if (field_text(&c->domains, domain, DOMAIN_LIST_MOST, err))
+		return "domain";
+	if (domain && !span_trim(c->domains).len) {
+		err_set(err, -EINVAL, "can't be blank");
+		return "domain";
+	}
+	if (!domain)
+		c->domains = c->ev.host;
+	return NULL;
+}
+
+static const char *read_engagement(struct collected *c, const json_t *body, struct err *err)
+{
+	int64_t scroll = field_number(field_of(body, "sd", "scroll_depth"));
+	int64_t engaged = field_number(field_of(body, "e", "engagement_time"));
+
+	c->ev.engaged_ms = c->ev.scroll_depth = EVENT_NONE;
+	if (c->ev.kind != EVENT_ENGAGEMENT)
+		return NULL;
+	if (scroll == EVENT_NONE && engaged == EVENT_NONE) {
+		err_set(err, -EINVAL, "needs sd or e");
+		return "engagement";
+	}
+	c->ev.scroll_depth = scroll > 100 ? 100 : scroll;
+	c->ev.engaged_ms = engaged > ENGAGED_MS_MOST ? 0 : engaged;
+	return NULL;
+}
+
+static const char *read_rest(struct collected *c, const json_t *body, struct err *err)
+{
+	const json_t *props = field_of(body, "p", "props"), *interactive;
+	int64_t width = field_number(field_of(body, "w", "screen_width"));
+	struct err ignored;
+	struct span text;
+
+	if (!props)
+		props = field_of(body, "m", "meta");
+	if (field_props(&c->props, props, err))
+		return "props";
+	c->ev.props = span_of(c->props ? c->props : "");
+	/* Of what follows, as Plausible: what is wrong is left out, and the event kept. */
+	if (!field_text(&text, field_of(body, "r", "referrer"), SIZE_MAX, &ignored))
+		c->ev.referrer = referrer_strip(c->referrer, text);
+	if (!field_text(&text, field_of(body, "t", "title"), SIZE_MAX, &ignored))
+		c->ev.title = utf8_first(text, EVENT_TITLE_MOST);
+	if (!field_revenue(&c->revenue, field_of(body, "$", "revenue"), &ignored)) {
+		c->ev.revenue = span_of(c->revenue.amount);
+		c->ev.currency = span_of(c->revenue.currency);
+	}
+	interactive = field_of(body, "i", "interactive");
+	c->ev.interactive = !json_is_false(interactive);
+	c->ev.screen_width = width > 0 && width < 100000 ? (uint32_t)width : 0;
+	if (field_text(&c->own_id, field_of(body, "id", NULL), CLIENT_EVENT_ID_MOST, err))
+		return "id";
+	return NULL;
+}
+
+static const char *read_body(struct collected *c, const json_t *body, struct err *err)
+{
+	const char *bad = read_name_and_page(c, body, err);
+
+	if (!bad)
+		bad = read_domains(c, body, err);
+	if (!bad)
+		bad = read_engagement(c, body, err);
+	if (!bad)
+		bad = read_rest(c, body, err);
+	return bad;
+}
+
+static void read_headers(struct collected *c, struct http_request *req)
+{
+	struct span language = field_accept_language(http_header(req, "Accept-Language"));
+
+	c->ev.user_agent = utf8_clean(c->agent, sizeof c->agent, http_header(req, "User-Agent"));
+	c->ev.language = utf8_clean(c->language, sizeof c->language, language);
+	c->ev.ts_us = clock_now_us();
+}
+
+/* Send the event to each site it names. Returns how many were dropped, or -errno when none can be
+ * taken now (and none was); *reason names why the last one was dropped. */
+static int take_all(struct intake *in, struct collected *c, struct http_request *req,
+	const char **reason, struct err *err)
+{
+	struct journal_ticket ticket = { 0 };
+	struct span rest = c->domains;
+	bool from_proxy;
+	struct addr client = http_client(req, &from_proxy);
+	int dropped = 0, taken = 0, rc = 0;
+
+	c->ev.id = intake_event_id(
+		c->own_id, from_proxy ? http_header(req, "X-Request-Id") : SPAN(""), 0);
+	for (int n = 0; rest.len && n < DOMAINS_MOST; n++) {
+		size_t comma = span_find(rest, ',');
+		struct span name = span_trim(span_first(rest, comma));
+		struct site site;
+
+		rest = span_from(rest, comma + 1);
+		if (!snapshot_site(in->snapshot, name, &site)) {
+			*reason = "unknown_site";
+			dropped++;
+			continue;
+		}
+		rc = intake_event(in, &site, &c->ev, &client, &ticket, err);
+		if (rc && !intake_event_is_bad(rc) && !taken)
+			return rc;
+		if (rc) {
+			*reason = intake_event_is_bad(rc) ? "invalid" : "unavailable";
+			dropped++;
+		} else {
+			taken++;
+		}
+	}
+	if (taken) {
+		rc = journal_wait(in->journal, ticket, err);
+		if (rc)
+			return rc;
+	}
+	atomic_fetch_add(&in->accepted, taken);
+	atomic_fetch_add(&in->rejected, dropped);
+	return dropped;
+}
+
+void collect_event(struct http_request *req, void *service)
+{
+	struct intake *in = service;
+	struct collected c = { .ev = { .site_id = 0 } };
+	struct err err = { 0 };
+	const char *field, *reason = "";
+	struct span text;
+	json_t *body;
+	char count[16];
+	int rc;
+
+	intake_allow_any_origin(req);
+	if (http_body(req, HTTP_BODY_SMALL, &text))
+		return;
+	if (snapshot_ready(in->snapshot, &err)) {
+		intake_answer_unavailable(req, &err);
+		return;
+	}
+	body = json_loadb(text.ptr, text.len, 0, NULL);
+	if (!json_is_object(body)) {
+		json_decref(body);
+		atomic_fetch_add(&in->rejected, 1);
+		answer_invalid(req, "request", "the body is not a JSON object");
+		return;
+	}
+	read_headers(&c, req);
+	field = read_body(&c, body, &err);
+	if (field) {
+		atomic_fetch_add(&in->rejected, 1);
+		answer_invalid(req, field, err.msg);
+	} else {
+		rc = take_all(in, &c, req, &reason, &err);
+		if (rc < 0) {
+			intake_answer_unavailable(req, &err);
+		} else {
+			if (rc) {
+				snprintf(count, sizeof count, "%d", rc);
+				http_add_header(req, "x-plausible-dropped", count);
+				http_add_header(req, "x-footfall-dropped", reason);
+			}
+			http_answer(req, 202, "text/plain; charset=utf-8", SPAN("ok"));
+		}
+	}
+	free(c.props);
+	json_decref(body);
+}

@@ -1,0 +1,179 @@
+#include "services/ingress/day.h"
+
+#include <pthread.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/clock.h"
+#include "lib/log.h"
+
+#define BUCKETS      1024
+#define ENTRIES_MOST 8192 /* 1 MiB; an import of 20 years in one zone needs 7,300 */
+#define US_PER_DAY   (86400 * US_PER_SECOND)
+/* A key that was destroyed is forgotten here within the hour. */
+#define ENTRY_LIFE_US (30 * 60 * US_PER_SECOND)
+
+struct entry {
+	struct entry *next;
+	char zone[64];
+	int64_t utc_day; /* of the times that were asked for; a bucket's entries are found by it */
+	int64_t fetched_mono_us;
+	struct day day;
+};
+
+struct days {
+	struct pg_pool *pool;
+	pthread_mutex_t lock;
+	struct entry *bucket[BUCKETS];
+	size_t count;
+};
+
+int days_open(struct days **out, struct pg_pool *pool, struct err *err)
+{
+	struct days *days = calloc(1, sizeof *days);
+
+	if (!days)
+		return err_set(err, -ENOMEM, "days");
+	days->pool = pool;
+	pthread_mutex_init(&days->lock, NULL);
+	*out = days;
+	return 0;
+}
+
+static void days_forget(struct days *days)
+{
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct entry *e = days->bucket[i], *next; e; e = next) {
+			next = e->next;
+			sodium_memzero(e, sizeof *e);
+			free(e);
+		}
+	memset(days->bucket, 0, sizeof days->bucket);
+	days->count = 0;
+}
+
+void days_close(struct days **days_p)
+{
+	if (!*days_p)
+		return;
+	days_forget(*days_p);
+	pthread_mutex_destroy(&(*days_p)->lock);
+	free(*days_p);
+	*days_p = NULL;
+}
+
+static int64_t utc_day_of(int64_t ts_us)
+{
+	return ts_us / US_PER_DAY - (ts_us % US_PER_DAY < 0);
+}
+
+static struct entry **bucket_of(struct days *days, const char *zone, int64_t utc_day)
+{
+	uint64_t hash = (uint64_t)utc_day * 0x9e3779b97f4a7c15ULL;
+
+	for (; *zone; zone++)
+		hash = (hash ^ (unsigned char)*zone) * 0x100000001b3ULL;
+	return &days->bucket[(hash >> 32) % BUCKETS];
+}
+
+/* Look among what is in memory; *stale tells that what was found is due to be fetched again. */
+static bool days_look(
+	struct days *days, const char *zone, int64_t ts_us, struct day *out, bool *stale)
+{
+	int64_t utc_day = utc_day_of(ts_us), now = clock_mono_us();
+
+	for (struct entry *e = *bucket_of(days, zone, utc_day); e; e = e->next)
+		if (e->utc_day == utc_day && ts_us >= e->day.starts_us && ts_us < e->day.ends_us &&
+			!strcmp(e->zone, zone)) {
+			*out = e->day;
+			*stale = now - e->fetched_mono_us > ENTRY_LIFE_US;
+			return true;
+		}
+	return false;
+}
+
+static int day_fetch(
+	struct days *days, const char *zone, int64_t ts_us, struct day *out, struct err *err)
+{
+	char seconds[32];
+	const char *params[] = { zone, seconds };
+	unsigned char key[32];
+	PGresult *row;
+	size_t len;
+	int rc;
+
+	snprintf(seconds, sizeof seconds, "%lld.%06lld", (long long)(ts_us / US_PER_SECOND),
+		(long long)(ts_us % US_PER_SECOND));
+	rc = pg_pool_run(days->pool, &row,
+		"select d.date - date '1970-01-01', (extract(epoch from d.starts) * "
+		"1000000)::bigint, "
+		"(extract(epoch from d.ends) * 1000000)::bigint, encode(day_key_for(d.date), "
+		"'hex') "
+		"from local_day($1, to_timestamp($2::numeric)) d",
+		2, params, err);
+	if (rc)
+		return rc;
+	out->date = pg_int(row, 0, 0);
+	out->starts_us = pg_int(row, 0, 1);
+	out->ends_us = pg_int(row, 0, 2);
+	if (sodium_hex2bin(key, sizeof key, PQgetvalue(row, 0, 3), 64, NULL, &len, NULL) ||
+		len != 32)
+		rc = err_set(err, -EPROTO, "a day key is not 32 bytes");
+	else
+		event_day_keys_derive(&out->keys, key);
+	sodium_memzero(key, sizeof key);
+	PQclear(row);
+	return rc;
+}
+
+static int days_keep(
+	struct days *days, const char *zone, int64_t ts_us, const struct day *day, struct err *err)
+{
+	struct entry **bucket = bucket_of(days, zone, utc_day_of(ts_us)), *e;
+
+	for (e = *bucket; e; e = e->next) /* fetched again, or by another thread meanwhile */
+		if (e->utc_day == utc_day_of(ts_us) && e->day.date == day->date &&
+			!strcmp(e->zone, zone))
+			break;
+	if (!e) {
+		if (days->count == ENTRIES_MOST)
+			days_forget(days); /* rare, and only costs time */
+		e = calloc(1, sizeof *e);
+		if (!e)
+			return err_set(err, -ENOMEM, "days");
+		snprintf(e->zone, sizeof e->zone, "%s", zone);
+		e->utc_day = utc_day_of(ts_us);
+		e->next = *bucket;
+		*bucket = e;
+		days->count++;
+	}
+	e->fetched_mono_us = clock_mono_us();
+	e->day = *day;
+	return 0;
+}
+
+int days_find(struct days *days, const char *zone, int64_t ts_us, struct day *out, struct err *err)
+{
+	bool stale = false, found;
+	struct day fresh;
+	int rc;
+
+	pthread_mutex_lock(&days->lock);
+	found = days_look(days, zone, ts_us, out, &stale);
+	pthread_mutex_unlock(&days->lock);
+	if (found && !stale)
+		return 0;
+	rc = day_fetch(days, zone, ts_us, &fresh, err);
+	if (rc && found) {
+		log_debug("days: the one in memory serves: %s", err->msg);
+		return 0; /* the database is away; the day's key serves on */
+	}
+	if (rc)
+		return rc;
+	pthread_mutex_lock(&days->lock);
+	rc = days_keep(days, zone, ts_us, &fresh, err);
+	pthread_mutex_unlock(&days->lock);
+	*out = fresh;
+	return rc;
+}

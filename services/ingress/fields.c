@@ -1,0 +1,200 @@
+#include "services/ingress/fields.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define PROPS_MOST      30
+#define PROP_KEY_MOST   300
+#define PROP_VALUE_MOST 2000
+#define NAME_CHARS_MOST 120
+#define AMOUNT_MOST     1e11 /* numeric(15,3) holds it with room */
+
+json_t *field_of(const json_t *object, const char *name, const char *other_name)
+{
+	json_t *value = json_object_get(object, name);
+
+	if (!value && other_name)
+		value = json_object_get(object, other_name);
+	return json_is_null(value) ? NULL : value;
+}
+
+int field_text(struct span *out, const json_t *value, size_t most, struct err *err)
+{
+	*out = SPAN("");
+	if (!value)
+		return 0;
+	if (!json_is_string(value))
+		return err_set(err, -EINVAL, "is not a text");
+	*out = (struct span){ json_string_value(value), json_string_length(value) };
+	if (out->len > most)
+		return err_set(err, -EMSGSIZE, "has more than %zu bytes", most);
+	return 0;
+}
+
+int64_t field_number(const json_t *value)
+{
+	double number = json_number_value(value); /* 0 for what is no number */
+
+	if (json_is_string(value)) {
+		char *end;
+
+		number = strtod(json_string_value(value), &end);
+		if (*end || end == json_string_value(value))
+			return EVENT_NONE;
+	} else if (!json_is_number(value)) {
+		return EVENT_NONE;
+	}
+	return number >= 0 && number < 9e15 ? (int64_t)number : EVENT_NONE;
+}
+
+/* A plain value as the text that reports group by; NULL for what is ignored. Owned. */
+static json_t *prop_text(const json_t *value)
+{
+	char text[64];
+
+	switch (json_typeof(value)) {
+	case JSON_STRING:
+		return span_trim(span_of(json_string_value(value))).len
+			       ? json_copy((json_t *)(uintptr_t)value)
+			       : NULL;
+	case JSON_INTEGER:
+		snprintf(text, sizeof text, "%lld", (long long)json_integer_value(value));
+		return json_string(text);
+	case JSON_REAL:
+		snprintf(text, sizeof text, "%.15g", json_real_value(value));
+		return json_string(text);
+	case JSON_TRUE:
+		return json_string("true");
+	case JSON_FALSE:
+		return json_string("false");
+	default:
+		return NULL;
+	}
+}
+
+static int props_add(json_t *props, const char *key, const json_t *value, struct err *err)
+{
+	json_t *text = prop_text(value);
+
+	if (!text || json_object_size(props) == PROPS_MOST) {
+		json_decref(text);
+		return 0;
+	}
+	if (strlen(key) > PROP_KEY_MOST || json_string_length(text) > PROP_VALUE_MOST) {
+		json_decref(text);
+		return err_set(err, -EINVAL,
+			"has a key of more than %d or a value of more than %d bytes", PROP_KEY_MOST,
+			PROP_VALUE_MOST);
+	}
+	return json_object_set_new(props, key, text) ? err_set(err, -ENOMEM, "no memory") : 0;
+}
+
+static int json_text(char **out, const json_t *object, struct err *err)
+{
+	char *text =
+		json_object_size(object) ? json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+
+	if (text && strlen(text) > EVENT_JSON_MOST) {
+		free(text);
+		return err_set(err, -EMSGSIZE, "has more than %d bytes", EVENT_JSON_MOST);
+	}
+	*out = text;
+	return 0;
+}
+
+int field_props(char **out, const json_t *value, struct err *err)
+{
+	json_t *parsed = NULL, *props = json_object(), *each;
+	const char *key;
+	int rc = 0;
+
+	*out = NULL;
+	if (json_is_string(value))
+		value = parsed =
+			json_loadb(json_string_value(value), json_string_length(value), 0, NULL);
+	if (json_is_object(value))
+		json_object_foreach((json_t *)(uintptr_t)value, key, each)
+		{
+			rc = props_add(props, key, each, err);
+			if (rc)
+				break;
+		}
+	if (!rc)
+		rc = json_text(out, props, err);
+	json_decref(parsed);
+	json_decref(props);
+	return rc;
+}
+
+int field_object(char **out, const json_t *value, struct err *err)
+{
+	*out = NULL;
+	if (!value)
+		return 0;
+	if (!json_is_object(value))
+		return err_set(err, -EINVAL, "is not an object");
+	return json_text(out, value, err);
+}
+
+int field_revenue(struct field_revenue *out, const json_t *value, struct err *err)
+{
+	const json_t *amount = json_object_get(value, "amount");
+	const char *currency = json_string_value(json_object_get(value, "currency"));
+	double number = json_number_value(amount);
+	char *end;
+
+	memset(out, 0, sizeof *out);
+	if (!value)
+		return 0;
+	if (json_is_string(amount)) {
+		number = strtod(json_string_value(amount), &end);
+		if (*end || end == json_string_value(amount))
+			return err_set(err, -EINVAL, "has an amount that is no number");
+	} else if (!json_is_number(amount)) {
+		return err_set(err, -EINVAL, "has no amount");
+	}
+	if (!currency || strlen(currency) != 3 || !isalpha((unsigned char)currency[0]) ||
+		!isalpha((unsigned char)currency[1]) || !isalpha((unsigned char)currency[2]))
+		return err_set(err, -EINVAL, "has no currency of three letters");
+	if (!isfinite(number) || fabs(number) > AMOUNT_MOST)
+		return err_set(err, -EINVAL, "has an amount beyond all bounds");
+	snprintf(out->amount, sizeof out->amount, "%.3f", number);
+	for (int i = 0; i < 3; i++)
+		out->currency[i] = (char)toupper((unsigned char)currency[i]);
+	return 0;
+}
+
+int field_name(struct event *ev, struct span name, struct err *err)
+{
+	size_t chars = 0;
+
+	name = span_trim(name);
+	for (size_t i = 0; i < name.len; i++)
+		chars += ((unsigned char)name.ptr[i] & 0xc0) != 0x80;
+	if (!chars)
+		return err_set(err, -EINVAL, "can't be blank");
+	if (chars > NAME_CHARS_MOST)
+		return err_set(err, -EINVAL, "has more than %d characters", NAME_CHARS_MOST);
+	ev->kind = EVENT_CUSTOM;
+	ev->name = name;
+	if (span_equals(name, SPAN("pageview")))
+		ev->kind = EVENT_PAGEVIEW;
+	else if (span_equals(name, SPAN("engagement")))
+		ev->kind = EVENT_ENGAGEMENT;
+	if (ev->kind != EVENT_CUSTOM)
+		ev->name = SPAN("");
+	return 0;
+}
+
+struct span field_accept_language(struct span header)
+{
+	struct span first = span_first(header, span_find(header, ','));
+
+	first = span_trim(span_first(first, span_find(first, ';')));
+	for (size_t i = 0; i < first.len; i++)
+		if (!isalnum((unsigned char)first.ptr[i]) && first.ptr[i] != '-')
+			return SPAN("");
+	return first.len > EVENT_LANGUAGE_MOST ? SPAN("") : first;
+}

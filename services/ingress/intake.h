@@ -1,0 +1,58 @@
+/* Intake: what both HTTP interfaces do with an event once they have read it in their own format.
+ * Finds the day and its keys, makes the visitor, seals the address, and appends to the journal.
+ * Any thread may call. */
+#ifndef FOOTFALL_INTAKE_H
+#define FOOTFALL_INTAKE_H
+
+#include <stdatomic.h>
+
+#include "lib/addr.h"
+#include "lib/http.h"
+#include "lib/journal.h"
+#include "proto/event.h"
+#include "services/ingress/day.h"
+#include "services/ingress/snapshot.h"
+
+/* What an ingress is made of; the handlers' service. All borrowed but the counters. */
+struct intake {
+	struct snapshot *snapshot;
+	struct days *days;
+	struct journal *journal;
+	struct span tracker; /* source of the script for pages */
+	atomic_llong accepted, rejected;
+};
+
+#define CLIENT_EVENT_ID_MOST 200 /* bytes of a client's own id */
+
+/* The id of an event: of the client's own id, or of the door's request id and the index in the
+ * request, or drawn. Empty spans are absent. */
+int64_t intake_event_id(struct span own, struct span request_id, size_t index);
+
+/* Complete ev (site_id, visitor, address, address_date are set here) for `site` and append it. The
+ * event is safe only after journal_wait(). address is the client's, or NULL when it is not known.
+ * -EINVAL, -EMSGSIZE: this event cannot be taken, with the reason; -ENOSPC, -EIO, -EAGAIN,
+ * -ECONNRESET: none can be taken now. */
+int intake_event(struct intake *in, const struct site *site, struct event *ev,
+	const struct addr *address, struct journal_ticket *ticket, struct err *err) MUST_CHECK;
+
+/* Whether rc of the above is about the one event, and not about us. */
+static inline bool intake_event_is_bad(int rc)
+{
+	return rc == -EINVAL || rc == -EMSGSIZE;
+}
+
+/* Answer 503: nothing of this request was kept, try again. */
+void intake_answer_unavailable(struct http_request *req, const struct err *err);
+
+/* Headers that let any page's script read the answer. Never with credentials. */
+void intake_allow_any_origin(struct http_request *req);
+
+/* POST /api/event and its preflight. */
+void collect_event(struct http_request *req, void *intake);
+void collect_preflight(struct http_request *req, void *intake);
+/* POST /api/v1/events */
+void server_api_events(struct http_request *req, void *intake);
+/* GET /js/<property_id>.js */
+void script_get(struct http_request *req, void *intake);
+
+#endif

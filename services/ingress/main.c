@@ -1,0 +1,209 @@
+/* ingress: takes events over HTTP, makes them durable in the journal, answers, and pushes them to
+ * workers as records. SIGTERM: take nothing new, answer what is in hand, sync, exit 0; what workers
+ * have not acknowledged stays in the journal for the next start. */
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lib/secret.h"
+#include "lib/settings.h"
+#include "lib/stop.h"
+#include "proto/record.h"
+#include "services/ingress/intake.h"
+#include "services/ingress/sender.h"
+
+#define SEGMENT_BYTES        (8 << 20) /* a whole one is read again after a crash: seconds at most */
+#define RECORD_CLOSE_US      (100 * 1000)
+#define DATABASE_CONNECTIONS 2
+#define DRAIN_MS             2000
+#define TRACKER_MOST         (64 << 10)
+
+struct ingress {
+	struct settings settings;
+	struct addr_nets trusted;
+	struct pg_pool *pool;
+	struct intake intake;
+	struct sender *sender;
+	struct http_server *http, *admin;
+	char *tracker;
+};
+
+static const struct http_route routes[] = {
+	{ "POST", "/api/event", collect_event },
+	{ "OPTIONS", "/api/event", collect_preflight },
+	{ "POST", "/api/v1/events", server_api_events },
+	{ "GET", "/js/*", script_get },
+	{ 0 },
+};
+
+static int ingress_ready(void *service, struct err *err)
+{
+	struct ingress *g = service;
+	struct journal_stats journal;
+
+	journal_stats(g->intake.journal, &journal);
+	if (journal_failed(g->intake.journal))
+		return err_set(err, -EIO, "the journal takes nothing any more");
+	if (journal.full)
+		return err_set(err, -ENOSPC, "the journal is full");
+	return snapshot_ready(g->intake.snapshot, err);
+}
+
+static void ingress_metrics(void *service, FILE *out)
+{
+	struct ingress *g = service;
+	struct journal_stats j;
+	struct sender_stats s;
+
+	journal_stats(g->intake.journal, &j);
+	sender_stats(g->sender, &s);
+	http_metrics(g->http, out);
+	fprintf(out,
+		"footfall_events_accepted_total %lld\n"
+		"footfall_events_rejected_total %lld\n"
+		"footfall_journal_bytes %llu\n"
+		"footfall_journal_bytes_most %llu\n"
+		"footfall_journal_full %d\n"
+		"footfall_journal_entries_total %llu\n"
+		"footfall_journal_flushes_total %llu\n"
+		"footfall_journal_damaged_total %llu\n"
+		"footfall_records_sent_total %llu\n"
+		"footfall_records_resent_total %llu\n"
+		"footfall_records_acknowledged_total %llu\n"
+		"footfall_records_in_flight %u\n",
+		atomic_load(&g->intake.accepted), atomic_load(&g->intake.rejected),
+		(unsigned long long)j.bytes, (unsigned long long)j.most_bytes, j.full,
+		(unsigned long long)j.entries, (unsigned long long)j.flushes,
+		(unsigned long long)j.damaged, (unsigned long long)s.sent,
+		(unsigned long long)s.resent, (unsigned long long)s.acknowledged, s.in_flight);
+}
+
+/* The tracker without the lines that are only a comment: visitors need not load those. */
+static int tracker_load(struct ingress *g, struct err *err)
+{
+	const char *path = g->settings.tracker_file;
+	FILE *f = fopen(path, "re");
+	char line[1024];
+	size_t len = 0;
+
+	g->tracker = malloc(TRACKER_MOST);
+	if (!f || !g->tracker) {
+		if (f)
+			fclose(f);
+		return err_set(err, f ? -ENOMEM : -errno, "FOOTFALL_TRACKER_FILE %s: %s", path,
+			strerror(f ? ENOMEM : errno));
+	}
+	while (len + sizeof line < TRACKER_MOST && fgets(line, sizeof line, f)) {
+		struct span text = span_of(line);
+
+		if (span_starts_with(span_trim(text), SPAN("//")))
+			continue;
+		memcpy(g->tracker + len, text.ptr, text.len);
+		len += text.len;
+	}
+	if (!feof(f))
+		len = 0;
+	fclose(f);
+	if (!len)
+		return err_set(err, -EINVAL, "FOOTFALL_TRACKER_FILE %s: empty, or too large", path);
+	g->intake.tracker = (struct span){ g->tracker, len };
+	return 0;
+}
+
+static int journal_start(struct ingress *g, struct err *err)
+{
+	const struct journal_options options = { .parent = g->settings.journal_dir,
+		.most_bytes = (uint64_t)g->settings.journal_max_mib << 20,
+		.segment_bytes = SEGMENT_BYTES,
+		.close_bytes = RECORD_CLOSE,
+		.close_us = RECORD_CLOSE_US };
+
+	return journal_open(&g->intake.journal, &options, err);
+}
+
+static int servers_start(struct ingress *g, struct err *err)
+{
+	const struct http_options http = { .addr = g->settings.ingress_addr,
+		.threads = (int)g->settings.http_threads,
+		.routes = routes,
+		.service = &g->intake,
+		.trusted = &g->trusted };
+	const struct admin_options admin = { .addr = g->settings.admin_addr,
+		.service_name = "ingress",
+		.service = g,
+		.ready = ingress_ready,
+		.metrics = ingress_metrics };
+	int rc = http_server_open(&g->http, &http, err);
+
+	return rc ? rc : admin_open(&g->admin, &admin, err);
+}
+
+static int ingress_open(struct ingress *g, struct err *err)
+{
+	const struct sender_options sender = { .push_addr = g->settings.push_addr,
+		.ack_addr = g->settings.ack_addr,
+		.window = (uint32_t)g->settings.send_window };
+	int rc = secret_init(err);
+
+	if (!rc)
+		rc = addr_nets_parse(&g->trusted, g->settings.trusted_proxies, err);
+	if (!rc)
+		rc = tracker_load(g, err);
+	if (!rc)
+		rc = journal_start(g, err);
+	if (!rc)
+		rc = pg_pool_open(&g->pool, g->settings.app_db, "footfall ingress",
+			DATABASE_CONNECTIONS, err);
+	if (!rc)
+		rc = days_open(&g->intake.days, g->pool, err);
+	if (!rc)
+		rc = snapshot_open(&g->intake.snapshot, g->settings.app_db, err);
+	if (!rc)
+		rc = sender_open(&g->sender, g->intake.journal, &sender, err);
+	return rc ? rc : servers_start(g, err);
+}
+
+static void ingress_close(struct ingress *g)
+{
+	http_server_close(&g->http);
+	if (g->intake.journal)
+		journal_flush(g->intake.journal);
+	sender_close(&g->sender, DRAIN_MS);
+	journal_close(&g->intake.journal);
+	snapshot_close(&g->intake.snapshot);
+	days_close(&g->intake.days);
+	pg_pool_close(&g->pool);
+	http_server_close(&g->admin);
+	free(g->tracker);
+	settings_clear(&g->settings);
+}
+
+int main(int argc, char **argv)
+{
+	static struct ingress g;
+	struct err err = { 0 };
+	int rc;
+
+	mallopt(M_ARENA_MAX, 2); /* one a thread would keep what a burst took */
+	stop_block();
+	rc = settings_start(&g.settings, FOR_INGRESS, "ingress",
+		"takes events over HTTP, makes them durable, pushes them to workers", argc, argv,
+		&err);
+	if (rc == -ECANCELED)
+		return EXIT_SUCCESS;
+	if (!rc)
+		rc = ingress_open(&g, &err);
+	if (!rc)
+		log_info("ingress: started addr=%s", g.settings.ingress_addr);
+	while (!rc && !stop_wait(1000))
+		if (journal_failed(g.intake.journal))
+			rc = err_set(&err, -EIO, "the journal takes nothing any more");
+	if (rc)
+		log_error("ingress: %s", err.msg);
+	ingress_close(&g);
+	if (!rc)
+		log_info("ingress: ended");
+	return rc ? EXIT_FAILURE : EXIT_SUCCESS;
+}

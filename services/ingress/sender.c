@@ -1,0 +1,265 @@
+#include "services/ingress/sender.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "proto/record.h"
+
+#define OVERDUE_LEAST_US (5 * US_PER_SECOND) /* doubles with each try */
+#define OVERDUE_MOST_US  (60 * US_PER_SECOND)
+#define IDLE_MS          500
+
+/* A record that was read and not yet acknowledged. */
+struct flight {
+	struct record_id id;
+	uint64_t segment;
+	msgpack_sbuffer bytes;
+	int64_t due_mono_us; /* when it is to be sent, or sent again */
+	uint32_t sends;
+};
+
+struct sender {
+	struct journal *journal;
+	void *zmq, *push, *acks;
+	pthread_t thread;
+	bool thread_runs;
+	atomic_bool stopping;
+	atomic_llong stop_mono_us; /* with stopping: until when to go on delivering */
+	uint32_t window, count;
+	struct flight *flights;  /* the first `count`, in no order */
+	struct record_id *acked; /* of one message */
+	bool unreadable;         /* the journal, as was said in the log */
+	atomic_ullong sent, resent, acknowledged;
+	atomic_uint in_flight;
+};
+
+static int socket_bind(void **out, void *zmq, int type, const char *addr, struct err *err)
+{
+	/* Small buffers, so that a stalled worker holds few records; see proto/event.md, "Record".
+	 */
+	const int hwm = 2, buffer = 64 << 10, zero = 0, one = 1, beat_ms = 1000,
+		  beat_timeout_ms = 3000;
+	const struct {
+		int option, value;
+	} options[] = { { ZMQ_SNDHWM, hwm }, { ZMQ_RCVHWM, type == ZMQ_PULL ? 1000 : hwm },
+		{ ZMQ_SNDBUF, buffer }, { ZMQ_RCVBUF, buffer }, { ZMQ_LINGER, zero },
+		{ ZMQ_IMMEDIATE, one }, { ZMQ_IPV6, one }, { ZMQ_HEARTBEAT_IVL, beat_ms },
+		{ ZMQ_HEARTBEAT_TIMEOUT, beat_timeout_ms },
+		{ ZMQ_HEARTBEAT_TTL, beat_timeout_ms } };
+	const int64_t most = RECORD_MOST;
+	char endpoint[280];
+	void *socket = zmq_socket(zmq, type);
+	int rc = socket ? 0 : -1;
+
+	for (size_t i = 0; !rc && i < sizeof options / sizeof *options; i++)
+		rc = zmq_setsockopt(socket, options[i].option, &options[i].value, sizeof(int));
+	if (!rc)
+		rc = zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &most, sizeof most);
+	snprintf(endpoint, sizeof endpoint, "tcp://%s", addr);
+	if (!rc)
+		rc = zmq_bind(socket, endpoint);
+	*out = socket;
+	return rc ? err_set(err, -errno, "cannot listen on %s: %s", addr, zmq_strerror(errno)) : 0;
+}
+
+/* Fill the window with records from the journal. */
+static void window_fill(struct sender *s)
+{
+	struct journal_record record;
+	struct err err;
+	int rc = 0;
+
+	while (s->count < s->window && (rc = journal_read(s->journal, &record, &err)) > 0) {
+		struct flight *f = &s->flights[s->count++];
+		struct span rest = record.entries;
+
+		memset(f, 0, sizeof *f);
+		memcpy(f->id.producer, record.producer, sizeof f->id.producer);
+		f->id.lane = record.lane;
+		f->id.seq = record.seq;
+		f->segment = record.segment;
+		msgpack_sbuffer_init(&f->bytes);
+		record_begin(&f->bytes, &f->id, record.count);
+		while (rest.len) {
+			uint32_t len;
+
+			memcpy(&len, rest.ptr, sizeof len);
+			record_add(&f->bytes, span_first(span_from(rest, sizeof len), len));
+			rest = span_from(rest, sizeof len + len);
+		}
+	}
+	if (rc < 0 && !s->unreadable)
+		log_error("sender: the journal cannot be read: %s", err.msg);
+	s->unreadable = rc < 0;
+}
+
+static int64_t overdue_after(uint32_t sends)
+{
+	int64_t after = OVERDUE_LEAST_US << (sends > 4 ? 4 : sends - 1);
+
+	return after > OVERDUE_MOST_US ? OVERDUE_MOST_US : after;
+}
+
+/* Send what is due; true: more is due, but no worker can take it now. */
+static bool window_send(struct sender *s)
+{
+	int64_t now = clock_mono_us();
+
+	for (uint32_t i = 0; i < s->count; i++) {
+		struct flight *f = &s->flights[i];
+
+		if (f->due_mono_us > now)
+			continue;
+		if (zmq_send(s->push, f->bytes.data, f->bytes.size, ZMQ_DONTWAIT) < 0) {
+			if (errno != EAGAIN && errno != EINTR)
+				log_error("sender: %s", zmq_strerror(errno));
+			return true;
+		}
+		atomic_fetch_add(f->sends ? &s->resent : &s->sent, 1);
+		f->sends++;
+		f->due_mono_us = now + overdue_after(f->sends);
+	}
+	return false;
+}
+
+static void flight_end(struct sender *s, const struct record_id *id)
+{
+	for (uint32_t i = 0; i < s->count; i++) {
+		struct flight *f = &s->flights[i];
+
+		if (f->id.seq != id->seq || f->id.lane != id->lane ||
+			memcmp(f->id.producer, id->producer, sizeof id->producer) != 0)
+			continue;
+		journal_done(s->journal, f->segment);
+		msgpack_sbuffer_destroy(&f->bytes);
+		s->flights[i] = s->flights[--s->count];
+		atomic_fetch_add(&s->acknowledged, 1);
+		return;
+	}
+}
+
+static void acks_take(struct sender *s)
+{
+	zmq_msg_t msg;
+
+	zmq_msg_init(&msg);
+	while (zmq_msg_recv(&msg, s->acks, ZMQ_DONTWAIT) >= 0) {
+		struct span wire = { zmq_msg_data(&msg), zmq_msg_size(&msg) };
+		struct err err;
+		uint32_t n;
+
+		if (ack_decode(s->acked, &n, wire, &err)) {
+			log_warn("sender: an acknowledgement cannot be read: %s", err.msg);
+			continue;
+		}
+		for (uint32_t i = 0; i < n; i++)
+			flight_end(s, &s->acked[i]);
+	}
+	zmq_msg_close(&msg);
+}
+
+/* Wait until there is something to do: an acknowledgement, a record in the journal, a worker that
+ * can take what is due, or the next record that is overdue. */
+static void sender_wait(struct sender *s, bool blocked)
+{
+	zmq_pollitem_t items[] = { { s->acks, 0, ZMQ_POLLIN, 0 },
+		{ NULL, journal_readable_fd(s->journal), ZMQ_POLLIN, 0 },
+		{ s->push, 0, ZMQ_POLLOUT, 0 } };
+	bool window_open = s->count < s->window;
+	uint64_t n;
+
+	/* A full window is not interested in the journal, nor an unblocked one in POLLOUT. */
+	if (!window_open)
+		items[1] = items[2];
+	zmq_poll(items, 1 + window_open + blocked,
+		s->count || atomic_load(&s->stopping) ? 20 : IDLE_MS);
+	if (window_open && items[1].revents &&
+		read(journal_readable_fd(s->journal), &n, sizeof n) < 0 && errno != EAGAIN)
+		log_alarm("sender: eventfd: %s", strerror(errno));
+}
+
+static void *sender_main(void *arg)
+{
+	struct sender *s = arg;
+
+	for (;;) {
+		bool blocked;
+
+		window_fill(s);
+		blocked = window_send(s);
+		atomic_store(&s->in_flight, s->count);
+		if (atomic_load(&s->stopping) &&
+			(!s->count || clock_mono_us() >= atomic_load(&s->stop_mono_us)))
+			break;
+		sender_wait(s, blocked);
+		acks_take(s);
+	}
+	return NULL;
+}
+
+int sender_open(struct sender **out, struct journal *journal, const struct sender_options *options,
+	struct err *err)
+{
+	struct sender *s = calloc(1, sizeof *s);
+	int rc;
+
+	if (!s)
+		return err_set(err, -ENOMEM, "sender");
+	s->journal = journal;
+	s->window = options->window;
+	s->flights = calloc(options->window, sizeof *s->flights);
+	s->acked = calloc(ACKS_MOST, sizeof *s->acked);
+	s->zmq = zmq_ctx_new();
+	rc = s->flights && s->acked && s->zmq ? 0 : err_set(err, -ENOMEM, "sender");
+	if (!rc)
+		rc = socket_bind(&s->push, s->zmq, ZMQ_PUSH, options->push_addr, err);
+	if (!rc)
+		rc = socket_bind(&s->acks, s->zmq, ZMQ_PULL, options->ack_addr, err);
+	if (!rc && pthread_create(&s->thread, NULL, sender_main, s))
+		rc = err_set(err, -EAGAIN, "sender: no thread");
+	s->thread_runs = !rc;
+	if (rc)
+		sender_close(&s, 0);
+	else
+		*out = s;
+	return rc;
+}
+
+void sender_close(struct sender **s_p, int drain_ms)
+{
+	struct sender *s = *s_p;
+
+	if (!s)
+		return;
+	if (s->thread_runs) {
+		atomic_store(&s->stop_mono_us, clock_mono_us() + drain_ms * 1000LL);
+		atomic_store(&s->stopping, true);
+		pthread_join(s->thread, NULL);
+	}
+	if (s->push)
+		zmq_close(s->push);
+	if (s->acks)
+		zmq_close(s->acks);
+	if (s->zmq)
+		zmq_ctx_term(s->zmq);
+	for (uint32_t i = 0; i < s->count; i++)
+		msgpack_sbuffer_destroy(&s->flights[i].bytes);
+	free(s->flights);
+	free(s->acked);
+	free(s);
+	*s_p = NULL;
+}
+
+void sender_stats(struct sender *s, struct sender_stats *stats)
+{
+	stats->sent = atomic_load(&s->sent);
+	stats->resent = atomic_load(&s->resent);
+	stats->acknowledged = atomic_load(&s->acknowledged);
+	stats->in_flight = atomic_load(&s->in_flight);
+}

@@ -1,0 +1,32 @@
+/* Sender: reads closed records from the journal and pushes them to workers over ZeroMQ, at most a
+ * window of unacknowledged ones at a time, so that memory stays bounded whatever the backlog. A
+ * record whose acknowledgement is overdue is sent again, the same bytes. One thread of its own. */
+#ifndef FOOTFALL_SENDER_H
+#define FOOTFALL_SENDER_H
+
+#include <stdint.h>
+
+#include "lib/err.h"
+#include "lib/journal.h"
+
+struct sender_options {
+	const char *push_addr, *ack_addr; /* "host:port" to bind */
+	uint32_t window;                  /* records */
+};
+
+struct sender;
+
+/* The journal is borrowed until sender_close(). */
+int sender_open(struct sender **out, struct journal *journal, const struct sender_options *options,
+	struct err *err) MUST_CHECK;
+
+/* Go on for at most drain_ms to deliver what is closed, then stop. */
+void sender_close(struct sender **sender, int drain_ms);
+
+struct sender_stats {
+	uint64_t sent, resent, acknowledged; /* records since the start */
+	uint32_t in_flight;
+};
+void sender_stats(struct sender *sender, struct sender_stats *stats);
+
+#endif

@@ -1,0 +1,355 @@
+/* POST /api/v1/events: events from servers and imports, with a key. A JSON array or JSON Lines of
+ * at most 1,000 objects, each answered on its own; api.md has the fields. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/clock.h"
+#include "lib/rfc3339.h"
+#include "lib/utf8.h"
+#include "services/ingress/fields.h"
+#include "services/ingress/intake.h"
+#include "services/ingress/page.h"
+
+#define BODY_MOST     (2 << 20)
+#define EVENTS_MOST   1000
+#define AHEAD_MOST_US (60 * US_PER_SECOND) /* clocks differ; what is further ahead is an error */
+#define OLDEST_US     (946684800LL * US_PER_SECOND) /* 2000-01-01 */
+
+/* What happened to one event. */
+enum outcome { ACCEPTED, REJECTED, UNAVAILABLE };
+
+struct call {
+	struct intake *in;
+	struct span key, request_id;
+	struct journal_ticket ticket;
+	size_t count, accepted, rejected, unavailable;
+	json_t *results; /* those not accepted */
+	struct err unavailable_err;
+	char last_name[254]; /* of a site: most calls name the same one a thousand times */
+	struct site last_site;
+};
+
+struct sent {
+	struct event ev;
+	struct page page;
+	char referrer[EVENT_REFERRER_MOST];
+	char agent[EVENT_AGENT_MOST];
+	struct field_revenue revenue;
+	char *props, *metadata; /* owned */
+	struct addr address;
+	bool has_address;
+	struct span site_name, own_id;
+};
+
+static int say_field(struct err *err, int rc, const char *field)
+{
+	char reason[sizeof err->msg];
+
+	memcpy(reason, err->msg, sizeof reason);
+	return err_set(err, rc, "%s %s", field, reason);
+}
+
+static int read_text(
+	struct span *out, const json_t *object, const char *name, size_t most, struct err *err)
+{
+	int rc = field_text(out, field_of(object, name, NULL), most, err);
+
+	return rc ? say_field(err, rc, name) : 0;
+}
+
+static int read_time(struct sent *s, const json_t *object, struct err *err)
+{
+	int64_t now = clock_now_us();
+	struct span text;
+	int rc = read_text(&text, object, "timestamp", 64, err);
+
+	s->ev.ts_us = now;
+	if (rc || !text.len)
+		return rc;
+	if (rfc3339_parse(&s->ev.ts_us, text))
+		return err_set(
+			err, -EINVAL, "timestamp is no RFC 3339 time, as 2026-03-01T12:00:00Z");
+	if (s->ev.ts_us > now + AHEAD_MOST_US)
+		return err_set(err, -EINVAL, "timestamp is in the future");
+	if (s->ev.ts_us < OLDEST_US)
+		return err_set(err, -EINVAL, "timestamp is before the year 2000");
+	if (s->ev.ts_us > now)
+		s->ev.ts_us = now;
+	return 0;
+}
+
+static int read_client(struct sent *s, const json_t *object, struct err *err)
+{
+	struct span text;
+	int rc = read_text(&text, object, "ip", 64, err);
+
+	if (!rc && text.len && addr_parse(&s->address, text))
+		rc = err_set(err, -EINVAL, "ip is not an address");
+	s->has_address = !rc && text.len;
+	if (!rc)
+		rc = read_text(&text, object, "user_agent", HTTP_BODY_SMALL, err);
+	if (!rc)
+		s->ev.user_agent = utf8_clean(s->agent, sizeof s->agent, text);
+	if (!rc)
+		rc = read_text(&s->ev.language, object, "language", EVENT_LANGUAGE_MOST, err);
+	return rc;
+}
+
+static int read_page(struct sent *s, const json_t *object, struct err *err)
+{
+	struct span text;
+	int rc = read_text(&text, object, "name", EVENT_NAME_MOST, err);
+
+	if (!rc && (rc = field_name(&s->ev, text, err)))
+		return say_field(err, rc, "name");
+	if (!rc)
+		rc = read_text(&text, object, "url", HTTP_BODY_SMALL, err);
+	if (!rc && (rc = page_clean(&s->page, text, err)))
+		return say_field(err, rc, "url");
+	s->ev.host = s->page.host;
+	s->ev.path = s->page.path;
+	if (!rc)
+		rc = read_text(&text, object, "referrer", HTTP_BODY_SMALL, err);
+	if (!rc)
+		s->ev.referrer = referrer_strip(s->referrer, text);
+	if (!rc)
+		rc = read_text(&text, object, "title", HTTP_BODY_SMALL, err);
+	if (!rc)
+		s->ev.title = utf8_first(text, EVENT_TITLE_MOST);
+	return rc;
+}
+
+/* screen: a width, or "1920x1080". */
+static uint32_t screen_width(const json_t *value)
+{
+	long width = json_is_string(value) ? strtol(json_string_value(value), NULL, 10)
+					   : (long)json_number_value(value);
+
+	return width > 0 && width < 100000 ? (uint32_t)width : 0;
+}
+
+static int read_rest(struct sent *s, const json_t *object, struct err *err)
+{
+	const json_t *interactive = field_of(object, "interactive", NULL);
+	int rc = field_props(&s->props, field_of(object, "props", NULL), err);
+
+	if (rc)
+		return say_field(err, rc, "props");
+	rc = field_object(&s->metadata, field_of(object, "metadata", NULL), err);
+	if (rc)
+		return say_field(err, rc, "metadata");
+	rc = field_revenue(&s->revenue, field_of(object, "revenue", NULL), err);
+	if (rc)
+		return say_field(err, rc, "revenue");
+	if (interactive && !json_is_boolean(interactive))
+		return err_set(err, -EINVAL, "interactive is neither true nor false");
+	s->ev.props = span_of(s->props ? s->props : "");
+	s->ev.metadata = span_of(s->metadata ? s->metadata : "");
+	s->ev.revenue = span_of(s->revenue.amount);
+	s->ev.currency = span_of(s->revenue.currency);
+	s->ev.interactive = !json_is_false(interactive);
+	s->ev.screen_width = screen_width(field_of(object, "screen", NULL));
+	s->ev.engaged_ms = field_number(field_of(object, "engaged_ms", NULL));
+	s->ev.scroll_depth = field_number(field_of(object, "scroll_depth", NULL));
+	if (s->ev.scroll_depth > 100)
+		return err_set(err, -EINVAL, "scroll_depth is above 100");
+	if (s->ev.kind == EVENT_ENGAGEMENT && s->ev.engaged_ms < 0 && s->ev.scroll_depth < 0)
+		return err_set(err, -EINVAL, "engagement needs engaged_ms or scroll_depth");
+	return read_text(&s->own_id, object, "id", CLIENT_EVENT_ID_MOST, err);
+}
+
+static int read_site_name(struct sent *s, const json_t *object, struct err *err)
+{
+	int rc = read_text(&s->site_name, object, "property_id", 64, err);
+
+	if (!rc && !s->site_name.len)
+		rc = read_text(&s->site_name, object, "domain", 260, err);
+	if (!rc && !s->site_name.len)
+		rc = err_set(err, -EINVAL, "domain or property_id is missing");
+	return rc;
+}
+
+/* The site that an event names, if the key allows it. */
+static int find_site(struct call *call, struct span name, struct err *err)
+{
+	if (name.len < sizeof call->last_name && span_equals(name, span_of(call->last_name)))
+		return 0;
+	call->last_name[0] = '\0';
+	if (!snapshot_site(call->in->snapshot, name, &call->last_site) ||
+		!snapshot_key_allows(call->in->snapshot, call->key, call->last_site.id))
+		return err_set(err, -EINVAL, "no site of this key has that domain or property_id");
+	snprintf(call->last_name, sizeof call->last_name, "%.*s", (int)name.len, name.ptr);
+	return 0;
+}
+
+static int take_one(struct call *call, struct sent *s, const json_t *object, struct err *err)
+{
+	int rc = json_is_object(object) ? 0 : err_set(err, -EINVAL, "the event is not an object");
+
+	if (!rc)
+		rc = read_site_name(s, object, err);
+	if (!rc)
+		rc = find_site(call, s->site_name, err);
+	if (!rc)
+		rc = read_page(s, object, err);
+	if (!rc)
+		rc = read_time(s, object, err);
+	if (!rc)
+		rc = read_client(s, object, err);
+	if (!rc)
+		rc = read_rest(s, object, err);
+	if (rc)
+		return rc;
+	s->ev.id = intake_event_id(s->own_id, call->request_id, call->count);
+	return intake_event(call->in, &call->last_site, &s->ev, s->has_address ? &s->address : NULL,
+		&call->ticket, err);
+}
+
+static void result_add(struct call *call, enum outcome outcome, const struct err *err)
+{
+	static const char *const names[] = { "accepted", "rejected", "unavailable" };
+	json_t *reason = json_string(err->msg);
+
+	if (!reason)
+		reason = json_string("it holds bytes that are not UTF-8");
+	json_array_append_new(call->results, json_pack("{sIssso}", "index", (json_int_t)call->count,
+						     "status", names[outcome], "error", reason));
+}
+
+/* Take one event of the call; object may be NULL for what is not JSON. */
+static void call_event(struct call *call, const json_t *object)
+{
+	struct sent s = { .ev = { .site_id = 0 } };
+	struct err err = { 0 };
+	int rc;
+
+	if (call->unavailable) /* the first that cannot be taken ends it: the rest is sent again */
+		rc = err_set(&err, -EAGAIN, "%s", call->unavailable_err.msg);
+	else
+		rc = take_one(call, &s, object, &err);
+	if (!rc) {
+		call->accepted++;
+	} else if (intake_event_is_bad(rc)) {
+		call->rejected++;
+		result_add(call, REJECTED, &err);
+	} else {
+		call->unavailable++;
+		call->unavailable_err = err;
+		err_set(&err, rc, "not taken now, please send it again");
+		result_add(call, UNAVAILABLE, &err);
+	}
+	call->count++;
+	free(s.props);
+	free(s.metadata);
+}
+
+/* -EINVAL: the whole body is wrong, and nothing of it was taken. */
+static int call_array(struct call *call, struct span text, struct err *err)
+{
+	json_error_t problem;
+	json_t *array = json_loadb(text.ptr, text.len, 0, &problem), *object;
+	size_t i;
+	int rc = 0;
+
+	if (!array)
+		rc = err_set(err, -EINVAL, "the body is not JSON: %s (line %d, column %d)",
+			problem.text, problem.line, problem.column);
+	else if (!json_is_array(array))
+		rc = err_set(err, -EINVAL, "the body is not a JSON array");
+	else if (json_array_size(array) > EVENTS_MOST)
+		rc = err_set(err, -EINVAL, "the body has more than %d events", EVENTS_MOST);
+	else
+		json_array_foreach(array, i, object) call_event(call, object);
+	json_decref(array);
+	return rc;
+}
+
+static size_t count_lines(struct span text)
+{
+	size_t lines = 0;
+
+	for (; text.len; text = span_from(text, span_find(text, '\n') + 1))
+		lines += span_trim(span_first(text, span_find(text, '\n'))).len > 0;
+	return lines;
+}
+
+static int call_lines(struct call *call, struct span text, struct err *err)
+{
+	if (count_lines(text) > EVENTS_MOST)
+		return err_set(err, -EINVAL, "the body has more than %d events", EVENTS_MOST);
+	for (; text.len; text = span_from(text, span_find(text, '\n') + 1)) {
+		struct span line = span_trim(span_first(text, span_find(text, '\n')));
+		json_t *object;
+
+		if (!line.len)
+			continue;
+		object = json_loadb(line.ptr, line.len, 0, NULL);
+		call_event(call, object);
+		json_decref(object);
+	}
+	return 0;
+}
+
+static void answer(struct http_request *req, struct call *call)
+{
+	char count[24];
+
+	atomic_fetch_add(&call->in->accepted, (long long)call->accepted);
+	atomic_fetch_add(&call->in->rejected, (long long)call->rejected);
+	if (call->unavailable && !call->accepted) {
+		intake_answer_unavailable(req, &call->unavailable_err);
+		json_decref(call->results);
+		return;
+	}
+	if (call->accepted < call->count) {
+		snprintf(count, sizeof count, "%zu", call->count - call->accepted);
+		http_add_header(req, "x-footfall-dropped", count);
+	}
+	http_answer_json(req, 200,
+		json_pack("{sIsIsIso}", "accepted", (json_int_t)call->accepted, "rejected",
+			(json_int_t)call->rejected, "unavailable", (json_int_t)call->unavailable,
+			"results", call->results));
+}
+
+void server_api_events(struct http_request *req, void *service)
+{
+	struct call call = { .in = service, .key = http_bearer(req) };
+	struct err err = { 0 };
+	struct span text, lead;
+	bool from_proxy;
+	int rc;
+
+	if (snapshot_ready(call.in->snapshot, &err)) {
+		intake_answer_unavailable(req, &err);
+		return;
+	}
+	if (!call.key.len || !snapshot_key_allows(call.in->snapshot, call.key, 0)) {
+		http_add_header(req, "WWW-Authenticate", "Bearer");
+		http_answer_error(req, 401,
+			"a key with the scope \"ingest\" is needed: "
+			"Authorization: Bearer KEY");
+		return;
+	}
+	if (http_body(req, BODY_MOST, &text))
+		return;
+	http_client(req, &from_proxy);
+	if (from_proxy)
+		call.request_id = http_header(req, "X-Request-Id");
+	call.results = json_array();
+	lead = span_trim(text);
+	if (lead.len && lead.ptr[0] == '{')
+		rc = call_lines(&call, text, &err);
+	else
+		rc = call_array(&call, text, &err);
+	if (!rc && call.accepted && journal_wait(call.in->journal, call.ticket, &err))
+		rc = -EIO;
+	if (rc)
+		json_decref(call.results);
+	if (rc == -EIO)
+		intake_answer_unavailable(req, &err);
+	else if (rc)
+		http_answer_error(req, 400, "%s", err.msg);
+	else
+		answer(req, &call);
+}

@@ -1,0 +1,40 @@
+/* What the ingress knows of sites and keys: a copy of the app database in memory, taken anew when
+ * the database says that something changed (LISTEN), and every few seconds to be sure. Look-ups
+ * never touch the database, so collection goes on without it. Any thread may look up. */
+#ifndef FOOTFALL_SNAPSHOT_H
+#define FOOTFALL_SNAPSHOT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/err.h"
+#include "lib/span.h"
+
+#define PROPERTY_ID_SIZE 37 /* a UUID and NUL */
+
+struct site {
+	uint32_t id;
+	char property_id[PROPERTY_ID_SIZE];
+	char domain[254];
+	char zone[64]; /* IANA name */
+};
+
+struct snapshot;
+
+/* Start taking snapshots from the app database in a thread of its own; the first may be a while in
+ * coming. */
+int snapshot_open(struct snapshot **out, const char *conninfo, struct err *err) MUST_CHECK;
+void snapshot_close(struct snapshot **snapshot);
+
+/* 0 once there is a first snapshot; -EAGAIN with the reason before. */
+int snapshot_ready(struct snapshot *s, struct err *err) MUST_CHECK;
+
+/* The site of a property id (a UUID in any case), of a domain (with or without "www.") or of
+ * either; false when there is none. *out is a copy. */
+bool snapshot_site(struct snapshot *s, struct span name, struct site *out);
+
+/* Whether a key (the token itself) may send events of any site (site_id 0) or of that site. Looked
+ * up by the token's hash, so nothing secret is compared byte by byte. */
+bool snapshot_key_allows(struct snapshot *s, struct span token, uint32_t site_id);
+
+#endif

@@ -1,0 +1,94 @@
+/* query: answers what was counted. Reports by POST /api/v2/query for the dashboard and for
+ * programs, and a stream that says when there is something new. It only reads; while a database is
+ * down it answers 503 and recovers by itself. SIGTERM: end streams, answer what is in hand, exit 0.
+ */
+#include <malloc.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "lib/http.h"
+#include "lib/log.h"
+#include "lib/secret.h"
+#include "lib/settings.h"
+#include "services/query/report.h"
+
+#define APP_CONNECTIONS 4
+
+/* All threads leave these signals to main(), which waits for them. */
+static void signals_block(sigset_t *end)
+{
+	sigemptyset(end);
+	sigaddset(end, SIGTERM);
+	sigaddset(end, SIGINT);
+	pthread_sigmask(SIG_BLOCK, end, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static int query_open(struct query *query, const struct settings *s, struct err *err)
+{
+	int rc = pg_pool_open(&query->app_db, s->app_db, "footfall-query", APP_CONNECTIONS, err);
+
+	if (!rc)
+		rc = pg_pool_open(&query->metrics_db, s->metrics_db, "footfall-query",
+			QUERY_CONNECTIONS, err);
+	if (!rc)
+		rc = live_open(&query->live, s->live_addr, (int)s->live_max, err);
+	return rc;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct http_route routes[] = { { "POST", "/api/v2/query", report_query },
+		{ "GET", "/api/live/*", report_live }, { 0 } };
+	struct query query = { 0 };
+	struct settings s;
+	struct addr_nets trusted;
+	struct http_server *server = NULL, *admin = NULL;
+	struct err err = { 0 };
+	sigset_t end;
+	int rc, caught;
+
+	mallopt(M_ARENA_MAX, 2); /* an arena per thread would keep what each once needed */
+	signals_block(&end);
+	rc = settings_start(
+		&s, FOR_QUERY, "query", "answers reports and the live view", argc, argv, &err);
+	if (!rc)
+		rc = secret_init(&err);
+	if (!rc)
+		rc = addr_nets_parse(&trusted, s.trusted_proxies, &err);
+	if (!rc)
+		rc = query_open(&query, &s, &err);
+	/* A thread for each stream besides those of reports: streams can never starve them. */
+	if (!rc)
+		rc = http_server_open(&server,
+			&(struct http_options){ .addr = s.query_addr,
+				.threads = (int)(s.http_threads + s.live_max),
+				.routes = routes,
+				.service = &query,
+				.trusted = &trusted },
+			&err);
+	if (!rc)
+		rc = admin_open(&admin,
+			&(struct admin_options){ .addr = s.admin_addr,
+				.service_name = "query",
+				.service = &query,
+				.ready = report_ready,
+				.metrics = report_metrics },
+			&err);
+	if (!rc) {
+		log_info("query: started addr=%s live=%s", s.query_addr, s.live_addr);
+		sigwait(&end, &caught);
+		log_info("query: stopping");
+	}
+	if (query.live)
+		live_stop(query.live); /* or the server would wait for its streams */
+	http_server_close(&server);
+	http_server_close(&admin);
+	live_close(&query.live);
+	pg_pool_close(&query.metrics_db);
+	pg_pool_close(&query.app_db);
+	settings_clear(&s);
+	if (rc && rc != -ECANCELED)
+		log_error("query: %s", err.msg);
+	return rc && rc != -ECANCELED ? EXIT_FAILURE : EXIT_SUCCESS;
+}

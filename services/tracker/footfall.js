@@ -1,0 +1,71 @@
+// The script that visited pages load. The ingress puts the site's property id in place of
+// {{PROPERTY_ID}} and serves it at /js/<property_id>.js. It sets no cookie, stores nothing, never
+// throws into the page, and adds one global: footfall('Signup', {props: {plan: 'pro'}}).
+(function (site) {
+  'use strict';
+  var page = window.location;
+  var here = document.currentScript;
+  var early = window.footfall && window.footfall.q;
+  var shown, from = document.referrer;
+  if (!here || !here.src) return;
+  var api = new URL(here.src).origin + '/api/event';
+
+  // The server drops query and fragment but for campaign parameters; the fragment never leaves.
+  function address() {
+    return page.origin + page.pathname + page.search;
+  }
+
+  function eventId() {
+    var bytes = crypto.getRandomValues(new Uint8Array(16)), text = '';
+    for (var i = 0; i < 16; i++) text += (bytes[i] + 256).toString(16).slice(1);
+    return text;
+  }
+
+  function send(name, options) {
+    try {
+      var more = options || {};
+      var body = JSON.stringify({
+        n: name, u: address(), d: site, r: from, t: document.title, w: screen.width,
+        l: navigator.language, id: eventId(), p: more.props, $: more.revenue, i: more.interactive
+      });
+      // A string goes as text/plain, which needs no preflight; both ways outlive the page.
+      if (navigator.sendBeacon && navigator.sendBeacon(api, body)) return;
+      fetch(api, { method: 'POST', body: body, keepalive: true, credentials: 'omit' }).catch(function () {});
+    } catch (e) { /* the page must not notice */ }
+  }
+
+  function pageview() {
+    var path = page.pathname + page.search;
+    if (path === shown) return;
+    if (shown !== undefined) from = page.origin + shown.split('?')[0];
+    shown = path;
+    send('pageview');
+  }
+
+  function watch(name) {
+    var original = history[name];
+    history[name] = function () {
+      var result = original.apply(this, arguments);
+      pageview();
+      return result;
+    };
+  }
+
+  function start() {
+    pageview();
+    watch('pushState');
+    watch('replaceState');
+    addEventListener('popstate', pageview);
+    // Back from the browser's cache: the page is seen again, and no script of it has run anew.
+    addEventListener('pageshow', function (event) {
+      if (!event.persisted) return;
+      shown = undefined;
+      pageview();
+    });
+  }
+
+  window.footfall = send;
+  if (early) early.forEach(function (call) { send.apply(null, call); });
+  if (document.prerendering) document.addEventListener('prerenderingchange', start, { once: true });
+  else start();
+})('{{PROPERTY_ID}}');

@@ -1,0 +1,28 @@
+/* What the worker needs of the app database: a site's own domain, and the sealing key of a date.
+ * Kept in memory for a minute, so that a batch costs no look-up. One thread. */
+#ifndef FOOTFALL_APP_H
+#define FOOTFALL_APP_H
+
+#include "lib/err.h"
+#include "lib/pg.h"
+#include "proto/event.h"
+
+struct app;
+
+/* Connects when first asked. */
+int app_open(struct app **out, const char *conninfo, struct err *err) MUST_CHECK;
+void app_close(struct app **app);
+
+/* The domain of a site, lent until the next call; "" when there is no such site (any more).
+ * -ECONNRESET, -EAGAIN: ask again later. */
+int app_domain(struct app *app, uint32_t site_id, const char **domain, struct err *err) MUST_CHECK;
+
+/* The keys of a date (days since 1970-01-01), lent until the next call; NULL when they were
+ * destroyed. Errors as above. */
+int app_day_keys(struct app *app, int64_t date, const struct event_day_keys **keys,
+	struct err *err) MUST_CHECK;
+
+/* 0 when the database answers. */
+int app_ping(struct app *app, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,373 @@
+#include "services/worker/apply.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/log.h"
+#include "lib/pg.h"
+#include "services/worker/rows.h"
+
+#define SITES_FIRST        16
+#define EVENT_OF_CALL_MOST 5000 /* in one call; its parameters are held as text, 1 KiB an event */
+
+#define APPLY_SQL                                                                                  \
+	"select events_apply($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,"      \
+	"$19,$20,$21,$22,$23,$24,$25,$26,$27,$28)"
+
+/* An event of the lane's batch, still on the wire. */
+struct item {
+	uint32_t site_id;
+	uint32_t order; /* of arrival */
+	uint32_t place; /* in its record */
+	const struct record_id *record;
+	struct span wire;
+};
+
+struct told {
+	uint32_t site_id, count;
+};
+
+struct apply {
+	char *conninfo;
+	PGconn *conn;
+	struct enrich *enrich;
+	struct rows *rows;
+	struct span *events; /* of one record */
+	struct item *items;
+	struct told *told;
+	size_t count, size, told_count, told_size;
+	struct apply_stats stats, pending; /* pending becomes stats with the commit */
+};
+
+int apply_open(struct apply **out, const char *conninfo, struct enrich *enrich, struct err *err)
+{
+	struct apply *a = calloc(1, sizeof *a);
+	int rc;
+
+	if (!a)
+		return err_set(err, -ENOMEM, "apply");
+	a->enrich = enrich;
+	a->conninfo = strdup(conninfo);
+	a->events = calloc(RECORD_EVENTS, sizeof *a->events);
+	rc = a->conninfo && a->events ? 0 : err_set(err, -ENOMEM, "apply");
+	if (!rc)
+		rc = rows_open(&a->rows, err);
+	if (rc)
+		apply_close(&a);
+	else
+		*out = a;
+	return rc;
+}
+
+void apply_close(struct apply **a_p)
+{
+	struct apply *a = *a_p;
+
+	if (!a)
+		return;
+	PQfinish(a->conn);
+	rows_close(&a->rows);
+	free(a->conninfo);
+	free(a->events);
+	free(a->items);
+	free(a->told);
+	free(a);
+	*a_p = NULL;
+}
+
+const struct apply_stats *apply_stats(const struct apply *a)
+{
+	return &a->stats;
+}
+
+/* Make room for one more element in a growing array. */
+static int grow(void **array, size_t *size, size_t count, size_t element, struct err *err)
+{
+	void *grown;
+
+	if (count < *size)
+		return 0;
+	grown = realloc(*array, (*size ? *size * 2 : SITES_FIRST) * element);
+	if (!grown)
+		return err_set(err, -ENOMEM, "apply: no memory for a batch");
+	*array = grown;
+	*size = *size ? *size * 2 : SITES_FIRST;
+	return 0;
+}
+
+/* --- statements ---------------------------------------------------------------------------------
+ */
+
+static void uuid_text(const unsigned char producer[16], char text[33])
+{
+	sodium_bin2hex(text, 33, producer, 16); /* PostgreSQL reads a UUID without hyphens, too */
+}
+
+/* Which of the records are new; *claimed is the server's "{t,f,…}" in result. */
+static int records_claim(
+	struct apply *a, const struct held *records, uint32_t n, PGresult **result, struct err *err)
+{
+	size_t size = (size_t)n * 34 + 3;
+	char *texts = malloc(3 * size), *producers = texts, *lanes, *seqs;
+	size_t at[3] = { 0 };
+	int rc;
+
+	if (!texts)
+		return err_set(err, -ENOMEM, "apply: no memory");
+	lanes = texts + size;
+	seqs = lanes + size;
+	for (uint32_t i = 0; i < n; i++) {
+		char uuid[33], sep = i ? ',' : '{';
+
+		uuid_text(records[i].id.producer, uuid);
+		at[0] += (size_t)snprintf(producers + at[0], size - at[0], "%c%s", sep, uuid);
+		at[1] += (size_t)snprintf(
+			lanes + at[1], size - at[1], "%c%u", sep, records[i].id.lane);
+		at[2] += (size_t)snprintf(seqs + at[2], size - at[2], "%c%llu", sep,
+			(unsigned long long)records[i].id.seq);
+	}
+	snprintf(producers + at[0], size - at[0], "}");
+	snprintf(lanes + at[1], size - at[1], "}");
+	snprintf(seqs + at[2], size - at[2], "}");
+	rc = pg_run(a->conn, result, "select unnest(records_claim($1, $2, $3))", 3,
+		(const char *const[]){ producers, lanes, seqs }, err);
+	free(texts);
+	return rc;
+}
+
+static int progress_raise(struct apply *a, const struct record_id *id, struct err *err)
+{
+	char uuid[33], lane[8];
+
+	uuid_text(id->producer, uuid);
+	snprintf(lane, sizeof lane, "%u", id->lane);
+	return pg_run(a->conn, NULL, "select progress_raise($1, $2)", 2,
+		(const char *const[]){ uuid, lane }, err);
+}
+
+static int set_aside(
+	struct apply *a, const struct item *item, const struct err *why, struct err *err)
+{
+	char uuid[33], lane[8], seq[24], place[16], *hex = malloc(2 * item->wire.len + 3);
+	int rc;
+
+	if (!hex)
+		return err_set(err, -ENOMEM, "apply: no memory");
+	uuid_text(item->record->producer, uuid);
+	snprintf(lane, sizeof lane, "%u", item->record->lane);
+	snprintf(seq, sizeof seq, "%llu", (unsigned long long)item->record->seq);
+	snprintf(place, sizeof place, "%u", item->place);
+	memcpy(hex, "\\x", 2);
+	sodium_bin2hex(hex + 2, 2 * item->wire.len + 1, (const unsigned char *)item->wire.ptr,
+		item->wire.len);
+	rc = pg_run(a->conn, NULL,
+		"insert into dead_letter (producer, lane, seq, place, reason, bytes) "
+		"values ($1, $2, $3, $4, $5, $6)",
+		6, (const char *const[]){ uuid, lane, seq, place, why->msg, hex }, err);
+	free(hex);
+	if (rc)
+		return rc;
+	log_alarm("apply: an event was set aside producer=%s lane=%s seq=%s place=%s reason=%s",
+		uuid, lane, seq, place, why->msg);
+	a->pending.set_aside++;
+	return 0;
+}
+
+/* --- a lane's batch ------------------------------------------------------------------------------
+ */
+
+/* Put the events of a new record into items; what cannot be read is set aside at once. */
+static int record_take(struct apply *a, const struct held *held, struct err *err)
+{
+	struct record_id id;
+	uint32_t n;
+	int rc = record_decode(&id, a->events, &n, held->wire, err);
+
+	for (uint32_t i = 0; i < n && !rc; i++) {
+		struct item item = { .order = (uint32_t)a->count,
+			.place = i,
+			.record = &held->id,
+			.wire = a->events[i] };
+		struct event ev;
+		struct err why;
+
+		rc = event_decode(&ev, item.wire, &why);
+		item.site_id = ev.site_id;
+		if (rc == -ENOMEM) {
+			*err = why;
+			return rc;
+		}
+		if (rc) {
+			rc = set_aside(a, &item, &why, err);
+			continue;
+		}
+		rc = grow((void **)&a->items, &a->size, a->count, sizeof *a->items, err);
+		if (!rc)
+			a->items[a->count++] = item;
+	}
+	return rc;
+}
+
+static int item_order(const void *x, const void *y)
+{
+	const struct item *a = x, *b = y;
+
+	if (a->site_id != b->site_id)
+		return a->site_id < b->site_id ? -1 : 1;
+	return a->order < b->order ? -1 : a->order > b->order;
+}
+
+static int rows_send(struct apply *a, uint32_t *stored, struct err *err)
+{
+	const char *params[ROWS_PARAMS];
+	PGresult *result;
+	int rc = rows_params(a->rows, params, err);
+
+	if (!rc)
+		rc = pg_run(a->conn, &result, APPLY_SQL, ROWS_PARAMS, params, err);
+	if (rc)
+		return rc;
+	*stored = (uint32_t)pg_int(result, 0, 0);
+	PQclear(result);
+	a->pending.events += *stored;
+	a->pending.known_events += rows_count(a->rows) - *stored;
+	return 0;
+}
+
+static int row_add(struct apply *a, const struct item *item, struct err *err)
+{
+	struct enriched more;
+	struct event ev;
+	int rc = event_decode(&ev, item->wire, err);
+
+	if (!rc)
+		rc = enrich_event(a->enrich, &ev, &more, err);
+	return rc ? rc : rows_add(a->rows, &ev, &more, err);
+}
+
+static int told_add(struct apply *a, uint32_t site_id, uint32_t count, struct err *err)
+{
+	int rc = grow((void **)&a->told, &a->told_size, a->told_count, sizeof *a->told, err);
+
+	if (!rc && count)
+		a->told[a->told_count++] = (struct told){ site_id, count };
+	return rc;
+}
+
+/* The usual way: many events of a site in one call. */
+static int site_apply(struct apply *a, const struct item *items, size_t n, struct err *err)
+{
+	uint32_t stored = 0;
+	int rc = 0;
+
+	rows_begin(a->rows, items[0].site_id);
+	for (size_t i = 0; i < n && !rc; i++)
+		rc = row_add(a, &items[i], err);
+	if (!rc)
+		rc = rows_send(a, &stored, err);
+	return rc ? rc : told_add(a, items[0].site_id, stored, err);
+}
+
+/* The careful way, when the database has refused a value: one event at a time, the bad ones alone
+ * set aside. */
+static int item_apply_carefully(struct apply *a, const struct item *item, struct err *err)
+{
+	struct err why;
+	int rc = pg_run_simple(a->conn, "savepoint one", err);
+
+	if (rc)
+		return rc;
+	rc = site_apply(a, item, 1, &why);
+	if (!rc)
+		return pg_run_simple(a->conn, "release one", err);
+	if (rc != -EINVAL) {
+		*err = why;
+		return rc;
+	}
+	rc = pg_run_simple(a->conn, "rollback to one", err);
+	return rc ? rc : set_aside(a, item, &why, err);
+}
+
+static int items_apply(struct apply *a, bool carefully, struct err *err)
+{
+	int rc = 0;
+
+	qsort(a->items, a->count, sizeof *a->items, item_order);
+	for (size_t i = 0, n; i < a->count && !rc; i += n) {
+		for (n = 1; !carefully && i + n < a->count && n < EVENT_OF_CALL_MOST &&
+			    a->items[i + n].site_id == a->items[i].site_id;
+			n++)
+			;
+		rc = carefully ? item_apply_carefully(a, &a->items[i], err)
+			       : site_apply(a, &a->items[i], n, err);
+	}
+	return rc;
+}
+
+static int lane_in_transaction(
+	struct apply *a, const struct held *records, uint32_t n, bool carefully, struct err *err)
+{
+	PGresult *claimed = NULL;
+	int rc = pg_run_simple(a->conn, "begin", err);
+
+	a->count = a->told_count = 0;
+	a->pending = a->stats;
+	if (!rc)
+		rc = records_claim(a, records, n, &claimed, err);
+	for (uint32_t i = 0; i < n && !rc; i++) {
+		a->pending.records++;
+		if (PQgetvalue(claimed, (int)i, 0)[0] == 't')
+			rc = record_take(a, &records[i], err);
+		else
+			a->pending.repeats++;
+	}
+	PQclear(claimed);
+	if (!rc && a->count)
+		rc = items_apply(a, carefully, err);
+	for (uint32_t i = 0; i < n && !rc; i++) {
+		bool done = false; /* for this producer, by an earlier record of the batch */
+
+		for (uint32_t k = 0; k < i && !done; k++)
+			done = !memcmp(records[k].id.producer, records[i].id.producer, 16);
+		if (!done)
+			rc = progress_raise(a, &records[i].id, err);
+	}
+	return rc ? rc : pg_run_simple(a->conn, "commit", err);
+}
+
+int apply_lane(struct apply *a, const struct held *records, uint32_t n, apply_told *told, void *who,
+	struct err *err)
+{
+	struct err ignored;
+	int rc = 0;
+
+	if (a->conn && PQstatus(a->conn) != CONNECTION_OK) {
+		PQfinish(a->conn);
+		a->conn = NULL;
+	}
+	if (!a->conn)
+		rc = pg_open(&a->conn, a->conninfo, "footfall worker", err);
+	if (rc) {
+		a->conn = NULL;
+		return rc;
+	}
+	for (int carefully = 0; carefully < 2; carefully++) {
+		rc = lane_in_transaction(a, records, n, carefully, err);
+		if (!rc)
+			break;
+		if (pg_run_simple(a->conn, "rollback", &ignored)) {
+			PQfinish(a->conn);
+			a->conn = NULL;
+			return rc;
+		}
+		if (rc != -EINVAL)
+			return rc;
+	}
+	if (rc)
+		return rc;
+	a->stats = a->pending;
+	for (size_t i = 0; i < a->told_count; i++)
+		told(who, a->told[i].site_id, a->told[i].count);
+	return 0;
+}

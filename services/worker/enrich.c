@@ -1,0 +1,84 @@
+#include "services/worker/enrich.h"
+
+#include <stdlib.h>
+
+#include "lib/log.h"
+
+struct enrich {
+	struct ua_rules *ua;
+	struct geo_db *geo;
+	struct app *app;
+	bool geo_damaged; /* as was said in the log */
+};
+
+int enrich_open(struct enrich **out, const char *ua_rules, const char *geoip_db, struct app *app,
+	struct err *err)
+{
+	struct enrich *e = calloc(1, sizeof *e);
+	int rc;
+
+	if (!e)
+		return err_set(err, -ENOMEM, "enrich");
+	e->app = app;
+	rc = ua_rules_open(&e->ua, ua_rules, err);
+	if (!rc)
+		rc = geo_open(&e->geo, geoip_db, err);
+	if (rc)
+		enrich_close(&e);
+	else
+		*out = e;
+	return rc;
+}
+
+void enrich_close(struct enrich **e_p)
+{
+	if (!*e_p)
+		return;
+	ua_rules_close(&(*e_p)->ua);
+	geo_close(&(*e_p)->geo);
+	free(*e_p);
+	*e_p = NULL;
+}
+
+/* Open the address with its date's key, look the place up, and forget the address. */
+static int enrich_place(struct enrich *e, const struct event *ev, struct geo *geo, struct err *err)
+{
+	const struct event_day_keys *keys;
+	struct addr client;
+	struct err ignored;
+	int rc;
+
+	memset(geo, 0, sizeof *geo);
+	if (!ev->address.len)
+		return 0;
+	rc = app_day_keys(e->app, ev->address_date, &keys, err);
+	if (rc || !keys) /* the key was destroyed: nobody can know any more */
+		return rc;
+	if (event_unseal(&client, keys, ev->site_id, ev->address, &ignored)) {
+		log_alarm("enrich: %s site=%u date=%lld", ignored.msg, ev->site_id,
+			(long long)ev->address_date);
+		return 0;
+	}
+	if (geo_find(e->geo, &client, geo, &ignored) && !e->geo_damaged) {
+		e->geo_damaged = true;
+		log_error("enrich: %s", ignored.msg);
+	}
+	memset(&client, 0, sizeof client);
+	return 0;
+}
+
+int enrich_event(struct enrich *e, const struct event *ev, struct enriched *out, struct err *err)
+{
+	const char *domain;
+	int rc = app_domain(e->app, ev->site_id, &domain, err);
+
+	if (!rc)
+		rc = enrich_place(e, ev, &out->geo, err);
+	if (rc)
+		return rc;
+	const struct span own[] = { span_of(domain), ev->host };
+
+	referrer_parse(&out->referrer, ev->referrer, own, sizeof own / sizeof *own);
+	ua_parse(e->ua, ev->user_agent, &out->ua);
+	return 0;
+}

@@ -1,0 +1,30 @@
+/* Enrichment: what can be derived from an event by look-ups. One thread. */
+#ifndef FOOTFALL_ENRICH_H
+#define FOOTFALL_ENRICH_H
+
+#include "lib/err.h"
+#include "proto/event.h"
+#include "services/worker/app.h"
+#include "services/worker/geo.h"
+#include "services/worker/referrer.h"
+#include "services/worker/ua.h"
+
+struct enrich;
+
+/* Texts are lent by the struct itself; empty when not known. */
+struct enriched {
+	struct ua ua;
+	struct referrer referrer;
+	struct geo geo;
+};
+
+/* app is borrowed until enrich_close(). */
+int enrich_open(struct enrich **out, const char *ua_rules, const char *geoip_db, struct app *app,
+	struct err *err) MUST_CHECK;
+void enrich_close(struct enrich **enrich);
+
+/* Derive *out from *ev. -ECONNRESET, -EAGAIN: the app database is needed and away; try again. */
+int enrich_event(struct enrich *enrich, const struct event *ev, struct enriched *out,
+	struct err *err) MUST_CHECK;
+
+#endif
