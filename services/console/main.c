@@ -16,7 +16,7 @@
 
 #define APP_CONNECTIONS  4
 #define LOGINS_MOST      10 /* failures of a client, or for an account, in … */
-#define LOGINS_WINDOW_US (5 * 60 * US_PER_SECOND)
+#define LOGINS_WINDOW_US (300 * US_PER_SECOND)
 #define SWEEP_S          600
 
 static const struct http_route routes[] = {

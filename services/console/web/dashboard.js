@@ -1,7 +1,7 @@
 // The dashboard of a site.
 
 import { html, useState, useEffect, useMemo } from '/vendor/htm-preact.js';
-import { change, country, duration, flag, full, percent, short, span } from '/format.js';
+import { change, country, device, duration, flag, full, percent, short, span } from '/format.js';
 import { watch } from '/live.js';
 import { Panel } from '/panel.js';
 import { createRefresher, useQuery } from '/query.js';
@@ -31,7 +31,7 @@ const PANELS = [
   { id: 'countries', title: 'Countries', dimension: 'visit:country', name: country, icon: flag },
   { id: 'browsers', title: 'Browsers', dimension: 'visit:browser' },
   { id: 'systems', title: 'Systems', dimension: 'visit:os' },
-  { id: 'devices', title: 'Devices', dimension: 'visit:device' },
+  { id: 'devices', title: 'Devices', dimension: 'visit:device', name: device },
 ];
 
 // The date in the site's zone, which may change while we look.
