@@ -5,7 +5,7 @@
 #define AUTO    "auto"
 
 /* The page a visit entered by: a visit of custom events only has none. */
-#define ENTRY_PAGE "case when landing.kind = 1 then landing.page else 0 end"
+#define ENTRY_PAGE "case when kind = 1 then page else 0 end"
 
 /* Over `part`: visitors, pageviews, events, visits, started, bounces, seconds, visit_views. */
 static const struct metric metrics[] = {
@@ -31,20 +31,22 @@ static const struct metric metrics[] = {
 };
 
 static const struct dimension dimensions[] = {
-	{ "event:page", LEVEL_EVENT, "page", ENTRY_PAGE, NOT_SET },
-	{ "event:hostname", LEVEL_EVENT, "host", NULL, NOT_SET },
-	{ "event:name", LEVEL_EVENT, "name", NULL, "pageview" }, /* a custom event has a name */
-	{ "visit:source", LEVEL_VISIT, "source", NULL, DIRECT, .needs_visit = true },
-	{ "visit:referrer", LEVEL_VISIT, "referrer", NULL, DIRECT, .needs_visit = true },
-	{ "visit:entry_page", LEVEL_VISIT, "page", ENTRY_PAGE, NOT_SET, .needs_visit = true },
-	{ "visit:exit_page", LEVEL_VISIT, "page", "coalesce(leaving.page, 0)", NOT_SET,
+	{ "event:page", LEVEL_EVENT, "page", ENTRY_PAGE, .unknown = NOT_SET },
+	{ "event:hostname", LEVEL_EVENT, "host", NULL, .unknown = NOT_SET },
+	{ "event:name", LEVEL_EVENT, "name", NULL,
+		.unknown = "pageview" }, /* a custom event has a name */
+	{ "visit:source", LEVEL_VISIT, "source", NULL, .unknown = DIRECT, .needs_visit = true },
+	{ "visit:referrer", LEVEL_VISIT, "referrer", NULL, .unknown = DIRECT, .needs_visit = true },
+	{ "visit:entry_page", LEVEL_VISIT, "page", ENTRY_PAGE, .unknown = NOT_SET,
 		.needs_visit = true },
-	{ "visit:country", LEVEL_VISIT, "country", NULL, NOT_SET },
-	{ "visit:browser", LEVEL_VISIT, "browser", NULL, NOT_SET },
-	{ "visit:browser_version", LEVEL_VISIT, "browser_version", NULL, NOT_SET },
-	{ "visit:os", LEVEL_VISIT, "os", NULL, NOT_SET },
-	{ "visit:os_version", LEVEL_VISIT, "os_version", NULL, NOT_SET },
-	{ "visit:device", LEVEL_VISIT, "device", NULL, NOT_SET },
+	{ "visit:exit_page", LEVEL_VISIT, "page", NULL, .unknown = NOT_SET, .leaving = true,
+		.needs_visit = true },
+	{ "visit:country", LEVEL_VISIT, "country", NULL, .unknown = NOT_SET },
+	{ "visit:browser", LEVEL_VISIT, "browser", NULL, .unknown = NOT_SET },
+	{ "visit:browser_version", LEVEL_VISIT, "browser_version", NULL, .unknown = NOT_SET },
+	{ "visit:os", LEVEL_VISIT, "os", NULL, .unknown = NOT_SET },
+	{ "visit:os_version", LEVEL_VISIT, "os_version", NULL, .unknown = NOT_SET },
+	{ "visit:device", LEVEL_VISIT, "device", NULL, .unknown = NOT_SET },
 	{ "time", LEVEL_TIME, AUTO },
 	{ "time:hour", LEVEL_TIME, "hour" },
 	{ "time:day", LEVEL_TIME, "day" },

@@ -31,7 +31,8 @@ struct dimension {
 	const char *name;
 	enum level level;
 	const char *column;  /* of event, or the unit of a time; NULL: known, not built yet */
-	const char *landing; /* of a visit: over its landing and leaving event; NULL: the column */
+	const char *landing; /* of a visit: over its landing event; NULL: the column */
+	bool leaving;        /* of a visit: the column of its last page view instead */
 	const char *unknown; /* what a 0 is shown as */
 	bool needs_visit;    /* not the same for all events of a visitor */
 };

@@ -29,15 +29,18 @@ struct live {
 	bool listening;
 };
 
+/* A positive number of at most 18 digits, which fits. */
 static bool number_read(int64_t *out, struct span text)
 {
 	*out = 0;
+	if (!text.len || text.len > 18)
+		return false;
 	for (size_t i = 0; i < text.len; i++) {
 		if (text.ptr[i] < '0' || text.ptr[i] > '9')
 			return false;
 		*out = *out * 10 + (text.ptr[i] - '0');
 	}
-	return text.len > 0 && text.len <= 18 && *out > 0;
+	return *out > 0;
 }
 
 int live_message_parse(int64_t *site_id, int64_t *count, struct span message)

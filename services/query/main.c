@@ -3,26 +3,16 @@
  * down it answers 503 and recovers by itself. SIGTERM: end streams, answer what is in hand, exit 0.
  */
 #include <malloc.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include "lib/http.h"
 #include "lib/log.h"
 #include "lib/secret.h"
 #include "lib/settings.h"
+#include "lib/stop.h"
 #include "services/query/report.h"
 
 #define APP_CONNECTIONS 4
-
-/* All threads leave these signals to main(), which waits for them. */
-static void signals_block(sigset_t *end)
-{
-	sigemptyset(end);
-	sigaddset(end, SIGTERM);
-	sigaddset(end, SIGINT);
-	pthread_sigmask(SIG_BLOCK, end, NULL);
-	signal(SIGPIPE, SIG_IGN);
-}
 
 static int query_open(struct query *query, const struct settings *s, struct err *err)
 {
@@ -45,11 +35,10 @@ int main(int argc, char **argv)
 	struct addr_nets trusted;
 	struct http_server *server = NULL, *admin = NULL;
 	struct err err = { 0 };
-	sigset_t end;
-	int rc, caught;
+	int rc;
 
 	mallopt(M_ARENA_MAX, 2); /* an arena per thread would keep what each once needed */
-	signals_block(&end);
+	stop_block();
 	rc = settings_start(
 		&s, FOR_QUERY, "query", "answers reports and the live view", argc, argv, &err);
 	if (!rc)
@@ -77,7 +66,8 @@ int main(int argc, char **argv)
 			&err);
 	if (!rc) {
 		log_info("query: started addr=%s live=%s", s.query_addr, s.live_addr);
-		sigwait(&end, &caught);
+		while (!stop_wait(60000))
+			;
 		log_info("query: stopping");
 	}
 	if (query.live)

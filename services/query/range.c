@@ -19,7 +19,7 @@ static bool range_refers(const char *word, const char *unit, int most, int *n)
 	if (*word < '1' || *word > '9')
 		return false;
 	number = strtol(word, &end, 10);
-	if (strcmp(end, unit) || number > most)
+	if (strcmp(end, unit) != 0 || number > most)
 		return false;
 	*n = (int)number;
 	return true;

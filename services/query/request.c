@@ -8,7 +8,7 @@
 /* A key of an object: who reads its value (NULL when absent) into the request. */
 struct key {
 	const char *name;
-	int (*read)(struct request *req, const json_t *value, struct err *err);
+	int (*read)(struct request *req, json_t *value, struct err *err);
 };
 
 static struct span json_span(const json_t *string)
@@ -17,18 +17,18 @@ static struct span json_span(const json_t *string)
 }
 
 /* Refuse keys that are not in the list, then read all keys in the list's order. */
-static int keys_read(struct request *req, const json_t *object, const char *where,
-	const struct key *keys, struct err *err)
+static int keys_read(struct request *req, json_t *object, const char *where, const struct key *keys,
+	struct err *err)
 {
 	const char *name;
 	json_t *value;
 	int rc = 0;
 
-	json_object_foreach((json_t *)(uintptr_t)object, name, value)
+	json_object_foreach(object, name, value)
 	{
 		const struct key *key = keys;
 
-		while (key->name && strcmp(key->name, name))
+		while (key->name && strcmp(key->name, name) != 0)
 			key++;
 		if (!key->name)
 			return err_set(
@@ -39,7 +39,7 @@ static int keys_read(struct request *req, const json_t *object, const char *wher
 	return rc;
 }
 
-static int read_site(struct request *req, const json_t *value, struct err *err)
+static int read_site(struct request *req, json_t *value, struct err *err)
 {
 	if (!json_is_string(value) || !json_string_length(value))
 		return err_set(err, -EINVAL, "site_id must be a domain or a property id");
@@ -50,21 +50,22 @@ static int read_site(struct request *req, const json_t *value, struct err *err)
 	return 0;
 }
 
-static int metric_read(const struct metric **out, const json_t *word, struct err *err)
+/* NULL: *err says why. */
+static const struct metric *metric_read(const json_t *word, struct err *err)
 {
+	const struct metric *metric = json_is_string(word) ? metric_find(json_span(word)) : NULL;
+
+	if (metric && metric->expr)
+		return metric;
 	if (!json_is_string(word))
-		return err_set(err, -EINVAL, "metrics must be an array of texts");
-	*out = metric_find(json_span(word));
-	if (!*out)
-		return err_set(err, -EINVAL, "the metric \"%.100s\" is not known",
-			json_string_value(word));
-	if (!(*out)->expr)
-		return err_set(err, -EINVAL, "the metric \"%s\" is not supported yet",
-			json_string_value(word));
-	return 0;
+		err_set(err, -EINVAL, "metrics must be an array of texts");
+	else
+		err_set(err, -EINVAL, "the metric \"%.100s\" is not %s", json_string_value(word),
+			metric ? "supported yet" : "known");
+	return NULL;
 }
 
-static int read_metrics(struct request *req, const json_t *value, struct err *err)
+static int read_metrics(struct request *req, json_t *value, struct err *err)
 {
 	size_t i;
 	json_t *word;
@@ -73,11 +74,10 @@ static int read_metrics(struct request *req, const json_t *value, struct err *er
 		return err_set(err, -EINVAL, "metrics must be an array of at least one metric");
 	json_array_foreach(value, i, word)
 	{
-		const struct metric *metric = NULL;
-		int rc = metric_read(&metric, word, err);
+		const struct metric *metric = metric_read(word, err);
 
-		if (rc)
-			return rc;
+		if (!metric)
+			return -EINVAL;
 		for (int k = 0; k < req->metric_count; k++)
 			if (req->metrics[k] == metric)
 				return err_set(err, -EINVAL, "the metric \"%s\" is named twice",
@@ -88,23 +88,25 @@ static int read_metrics(struct request *req, const json_t *value, struct err *er
 	return 0;
 }
 
-static int read_range(struct request *req, const json_t *value, struct err *err)
+static int read_range(struct request *req, json_t *value, struct err *err)
 {
 	return range_parse(&req->range, value, err);
 }
 
-static int dimension_read(const struct dimension **out, const json_t *word, struct err *err)
+/* NULL: *err says why. */
+static const struct dimension *dimension_read(const json_t *word, struct err *err)
 {
+	const struct dimension *dimension =
+		json_is_string(word) ? dimension_find(json_span(word)) : NULL;
+
+	if (dimension && dimension->column)
+		return dimension;
 	if (!json_is_string(word))
-		return err_set(err, -EINVAL, "dimensions must be an array of texts");
-	*out = dimension_find(json_span(word));
-	if (!*out)
-		return err_set(err, -EINVAL, "the dimension \"%.100s\" is not known",
-			json_string_value(word));
-	if (!(*out)->column)
-		return err_set(err, -EINVAL, "the dimension \"%.100s\" is not supported yet",
-			json_string_value(word));
-	return 0;
+		err_set(err, -EINVAL, "dimensions must be an array of texts");
+	else
+		err_set(err, -EINVAL, "the dimension \"%.100s\" is not %s", json_string_value(word),
+			dimension ? "supported yet" : "known");
+	return NULL;
 }
 
 static int dimension_add(struct request *req, const struct dimension *dimension, struct err *err)
@@ -123,7 +125,7 @@ static int dimension_add(struct request *req, const struct dimension *dimension,
 	return 0;
 }
 
-static int read_dimensions(struct request *req, const json_t *value, struct err *err)
+static int read_dimensions(struct request *req, json_t *value, struct err *err)
 {
 	size_t i;
 	json_t *word;
@@ -132,18 +134,15 @@ static int read_dimensions(struct request *req, const json_t *value, struct err 
 		return err_set(err, -EINVAL, "dimensions must be an array");
 	json_array_foreach(value, i, word)
 	{
-		const struct dimension *dimension = NULL;
-		int rc = dimension_read(&dimension, word, err);
+		const struct dimension *dimension = dimension_read(word, err);
 
-		if (!rc)
-			rc = dimension_add(req, dimension, err);
-		if (rc)
-			return rc;
+		if (!dimension || dimension_add(req, dimension, err))
+			return -EINVAL;
 	}
 	return 0;
 }
 
-static int read_filters(struct request *req, const json_t *value, struct err *err)
+static int read_filters(struct request *req, json_t *value, struct err *err)
 {
 	(void)req;
 	if (value && !json_is_array(value))
@@ -176,7 +175,7 @@ static int order_read(struct request *req, const json_t *entry, struct err *err)
 	struct order order;
 
 	if (json_array_size(entry) != 2 || !json_is_string(word) || !way ||
-		(strcmp(way, "asc") && strcmp(way, "desc")))
+		(strcmp(way, "asc") != 0 && strcmp(way, "desc") != 0))
 		return err_set(err, -EINVAL,
 			"an entry of order_by must be [metric or dimension, \"asc\" or \"desc\"]");
 	if (!order_find(&order, req, json_span(word)))
@@ -201,7 +200,7 @@ static void order_default(struct request *req)
 	req->order[req->order_count++] = (struct order){ false, 0, true };
 }
 
-static int read_order(struct request *req, const json_t *value, struct err *err)
+static int read_order(struct request *req, json_t *value, struct err *err)
 {
 	size_t i;
 	json_t *entry;
@@ -220,7 +219,7 @@ static int read_order(struct request *req, const json_t *value, struct err *err)
 	return 0;
 }
 
-static int flag_read(bool *out, const char *name, const json_t *value, struct err *err)
+static int flag_read(bool *out, const char *name, json_t *value, struct err *err)
 {
 	if (value && !json_is_boolean(value))
 		return err_set(err, -EINVAL, "include.%s must be true or false", name);
@@ -228,7 +227,7 @@ static int flag_read(bool *out, const char *name, const json_t *value, struct er
 	return 0;
 }
 
-static int read_time_labels(struct request *req, const json_t *value, struct err *err)
+static int read_time_labels(struct request *req, json_t *value, struct err *err)
 {
 	int rc = flag_read(&req->time_labels, "time_labels", value, err);
 
@@ -237,28 +236,28 @@ static int read_time_labels(struct request *req, const json_t *value, struct err
 	return rc;
 }
 
-static int read_total_rows(struct request *req, const json_t *value, struct err *err)
+static int read_total_rows(struct request *req, json_t *value, struct err *err)
 {
 	return flag_read(&req->total_rows, "total_rows", value, err);
 }
 
-static int read_imports(struct request *req, const json_t *value, struct err *err)
+static int read_imports(struct request *req, json_t *value, struct err *err)
 {
 	return flag_read(&req->imports, "imports", value, err);
 }
 
-static int read_trim(struct request *req, const json_t *value, struct err *err)
+static int read_trim(struct request *req, json_t *value, struct err *err)
 {
 	return flag_read(&req->trim, "trim_relative_date_range", value, err);
 }
 
-static int read_comparisons(struct request *req, const json_t *value, struct err *err)
+static int read_comparisons(struct request *req, json_t *value, struct err *err)
 {
 	(void)req;
 	return value ? err_set(err, -EINVAL, "include.comparisons is not supported yet") : 0;
 }
 
-static int read_include(struct request *req, const json_t *value, struct err *err)
+static int read_include(struct request *req, json_t *value, struct err *err)
 {
 	static const struct key keys[] = { { "time_labels", read_time_labels },
 		{ "total_rows", read_total_rows }, { "imports", read_imports },
@@ -270,8 +269,8 @@ static int read_include(struct request *req, const json_t *value, struct err *er
 	return keys_read(req, value, " in include", keys, err);
 }
 
-static int number_read(int64_t *out, const char *name, const json_t *value, int64_t least,
-	int64_t most, int64_t fallback, struct err *err)
+static int number_read(int64_t *out, const char *name, json_t *value, int64_t least, int64_t most,
+	int64_t fallback, struct err *err)
 {
 	*out = value ? json_integer_value(value) : fallback;
 	if (value && (!json_is_integer(value) || *out < least || *out > most))
@@ -281,18 +280,18 @@ static int number_read(int64_t *out, const char *name, const json_t *value, int6
 	return 0;
 }
 
-static int read_limit(struct request *req, const json_t *value, struct err *err)
+static int read_limit(struct request *req, json_t *value, struct err *err)
 {
 	return number_read(
 		&req->limit, "limit", value, 1, REQUEST_LIMIT_MOST, REQUEST_LIMIT_MOST, err);
 }
 
-static int read_offset(struct request *req, const json_t *value, struct err *err)
+static int read_offset(struct request *req, json_t *value, struct err *err)
 {
 	return number_read(&req->offset, "offset", value, 0, REQUEST_OFFSET_MOST, 0, err);
 }
 
-static int read_pagination(struct request *req, const json_t *value, struct err *err)
+static int read_pagination(struct request *req, json_t *value, struct err *err)
 {
 	static const struct key keys[] = { { "limit", read_limit }, { "offset", read_offset },
 		{ 0 } };
