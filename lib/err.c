@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-int err_set(struct err *err, int code, const char *fmt, ...)
+void err_fill(struct err *err, int code, const char *fmt, ...)
 {
 	va_list args;
 
@@ -17,5 +17,4 @@ int err_set(struct err *err, int code, const char *fmt, ...)
 		*p = ' ';
 	for (size_t n = strlen(err->msg); n && err->msg[n - 1] == ' '; n--)
 		err->msg[n - 1] = '\0';
-	return code;
 }

@@ -12,7 +12,15 @@ struct err {
 
 #define MUST_CHECK __attribute__((warn_unused_result))
 
-/* Store code (-errno) and the sentence in *err, and return code, so that failing is one line. */
-int err_set(struct err *err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Store code (-errno) and the sentence in *err, and give code, so that failing is one line. A
+ * macro, so that compiler and analyzer see that the result is the code, and not 0. */
+#define err_set(err, code, ...)                                                                    \
+	({                                                                                         \
+		int err_set_code = (code);                                                         \
+		err_fill((err), err_set_code, __VA_ARGS__);                                        \
+		err_set_code;                                                                      \
+	})
+void err_fill(struct err *err, int code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
 #endif
