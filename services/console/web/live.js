@@ -19,7 +19,7 @@ export function watch(propertyId, onNews, onState = () => {}) {
     retry = null;
     source = new EventSource(`/api/live/${propertyId}`);
     source.onopen = () => {
-      if (failures || poll) onNews(); // what happened in between was not told
+      onNews(); // what happened between the last answer and now was not told
       failures = 0;
       clearInterval(poll);
       poll = null;

@@ -72,19 +72,31 @@ export async function ask(body, signal) {
 export function useQuery(body, refresher, live = true) {
   const key = body ? JSON.stringify(body) : null;
   const [state, setState] = useState({ data: null, of: null, error: null });
-  const current = useRef({ key: null, abort: null });
+  const asked = useRef(null); // the question under way: { key, abort, again, done }
 
-  const run = useCallback(async () => {
-    if (!key) return;
-    current.current.abort?.abort();
-    const abort = new AbortController();
-    current.current = { key, abort };
-    try {
-      const data = await ask(JSON.parse(key), abort.signal);
-      if (!abort.signal.aborted) setState({ data, of: key, error: null });
-    } catch (error) {
-      if (!abort.signal.aborted) setState((old) => ({ ...old, error }));
+  // Asked again while it is under way, a question is put once more after its answer.
+  const run = useCallback(() => {
+    if (!key) return undefined;
+    if (asked.current?.key === key) {
+      asked.current.again = true;
+      return asked.current.done;
     }
+    const mine = { key, abort: new AbortController(), again: false };
+    const { signal } = mine.abort;
+    asked.current = mine;
+    mine.done = (async () => {
+      do {
+        mine.again = false;
+        try {
+          const data = await ask(JSON.parse(key), signal);
+          if (!signal.aborted) setState({ data, of: key, error: null });
+        } catch (error) {
+          if (!signal.aborted) setState((old) => ({ ...old, error }));
+        }
+      } while (mine.again && !signal.aborted);
+      if (asked.current === mine) asked.current = null;
+    })();
+    return mine.done;
   }, [key]);
 
   useEffect(() => {
@@ -93,7 +105,8 @@ export function useQuery(body, refresher, live = true) {
     const remove = live && refresher ? refresher.add(run) : null;
     return () => {
       remove?.();
-      current.current.abort?.abort();
+      asked.current?.abort.abort();
+      asked.current = null;
     };
   }, [run, refresher, live]);
 
