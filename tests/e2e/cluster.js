@@ -1,0 +1,86 @@
+// A throw-away PostgreSQL cluster with our roles and both databases migrated, for tests that need a
+// database and no more. Works as root (PostgreSQL then runs as its own user) and as a normal user.
+
+import { execFileSync, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const SCHEMA = fileURLToPath(new URL('../../deploy/schema', import.meta.url));
+const LIBRARY = '/usr/lib/postgresql';
+const ROLES = ['ingress', 'worker', 'query', 'console'].map((name) => `footfall_${name}`);
+const DATABASES = ['app', 'metrics'];
+
+function binaries() {
+  const versions = fs.readdirSync(LIBRARY).filter((name) => fs.existsSync(`${LIBRARY}/${name}/bin/initdb`));
+  if (!versions.length) throw new Error(`there is no PostgreSQL server in ${LIBRARY}`);
+  return `${LIBRARY}/${versions.sort((a, b) => b - a)[0]}/bin`;
+}
+
+async function freePort() {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+// Run a program of the server as the user who may: PostgreSQL refuses root.
+function asServer(program, args, cwd) {
+  const own = process.getuid() === 0 ? ['setpriv', '--reuid=postgres', '--regid=postgres', '--clear-groups', program] : [program];
+  execFileSync(own[0], [...own.slice(1), ...args], { cwd, stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, LC_ALL: 'C.UTF-8' } });
+}
+
+export async function startCluster() {
+  const bin = binaries();
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'footfall-pg-'));
+  const port = await freePort();
+  const data = path.join(dir, 'data');
+  const control = (...args) => asServer(`${bin}/pg_ctl`, ['-D', data, '-w', '-l', path.join(dir, 'log'), ...args], dir);
+
+  if (process.getuid() === 0) execFileSync('chown', ['postgres:', dir]);
+  asServer(`${bin}/initdb`, ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--no-locale'], dir);
+  fs.appendFileSync(path.join(data, 'postgresql.conf'),
+    `port = ${port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = ''\nlog_statement = 'none'\n`);
+  control('start');
+
+  // As the superuser; text may be several statements. Answers unaligned rows, "|" between columns.
+  const sql = (database, text) => {
+    const done = spawnSync('psql', ['-X', '-q', '-At', '-v', 'ON_ERROR_STOP=1', '-h', '127.0.0.1', '-p', port, '-U', 'postgres', '-d', database],
+      { input: text, encoding: 'utf8', maxBuffer: 1 << 26, env: { ...process.env, PGOPTIONS: '-c client_min_messages=error -c timezone=UTC' } });
+    if (done.status !== 0) throw new Error(`psql: ${done.stderr || done.error}`);
+    return done.stdout;
+  };
+  const stop = async () => {
+    try {
+      control('stop', '-m', 'immediate');
+    } finally {
+      fs.rmSync(dir, { recursive: true, force: true });
+    }
+  };
+
+  try {
+    sql('postgres', fs.readFileSync(`${SCHEMA}/roles.sql`, 'utf8'));
+    sql('postgres', ROLES.map((role) => `alter role ${role} login;`).join('\n'));
+    for (const name of DATABASES) {
+      sql('postgres', `create database footfall_${name} owner footfall_owner`);
+      const files = fs.readdirSync(`${SCHEMA}/${name}`).filter((file) => file.endsWith('.sql')).sort();
+      sql(`footfall_${name}`, ['set role footfall_owner;',
+        ...files.map((file) => `begin;\n${fs.readFileSync(`${SCHEMA}/${name}/${file}`, 'utf8')}\ncommit;`)].join('\n'));
+    }
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return {
+    port,
+    sql,
+    stop,
+    restart: () => control('restart', '-m', 'immediate'),
+    conninfo: (role, database, viaPort = port) => `host=127.0.0.1 port=${viaPort} user=${role} dbname=${database}`,
+  };
+}

@@ -1,0 +1,434 @@
+// What the query service counts, against a real database with events put there by hand.
+
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import http from 'node:http';
+import net from 'node:net';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { startCluster } from './cluster.js';
+
+const QUERY = fileURLToPath(new URL(`../../${process.env.BUILD ?? 'build'}/bin/query`, import.meta.url));
+const DEADLINE_MS = 20000;
+const LIVE_MAX = 2;
+const [KEY, SESSION] = ['a-key-of-the-operator', 'a-session-of-ada'];
+
+let cluster, query;
+
+async function freePort() {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+async function until(question, what) {
+  const end = Date.now() + DEADLINE_MS;
+  while (Date.now() < end) {
+    const answer = await Promise.resolve().then(question).catch(() => false);
+    if (answer) return answer;
+    await new Promise((resolve) => setTimeout(resolve, 30));
+  }
+  return assert.fail(`${what} did not happen in ${DEADLINE_MS / 1000} s`);
+}
+
+function call(method, path, { port = query.port, headers, body } = {}) {
+  const sent = body === undefined ? '' : typeof body === 'string' ? body : JSON.stringify(body);
+  return new Promise((resolve, reject) => {
+    const request = http.request({ method, path, port, host: '127.0.0.1', agent: false,
+      headers: { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(sent), ...headers } });
+    request.on('error', reject).on('response', async (response) => {
+      let text = '';
+      for await (const chunk of response) text += chunk;
+      const json = response.headers['content-type'] === 'application/json' ? JSON.parse(text) : undefined;
+      resolve({ status: response.statusCode, headers: response.headers, text, json });
+    });
+    request.end(sent);
+  });
+}
+
+async function startQuery(databasePort) {
+  const [port, live, admin] = [await freePort(), await freePort(), await freePort()];
+  const child = spawn(QUERY, [], { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env,
+    FOOTFALL_APP_DB: cluster.conninfo('footfall_query', 'footfall_app', databasePort),
+    FOOTFALL_METRICS_DB: cluster.conninfo('footfall_query', 'footfall_metrics', databasePort),
+    FOOTFALL_QUERY_ADDR: `127.0.0.1:${port}`, FOOTFALL_LIVE_ADDR: `127.0.0.1:${live}`,
+    FOOTFALL_ADMIN_ADDR: `127.0.0.1:${admin}`, FOOTFALL_LIVE_MAX: LIVE_MAX, FOOTFALL_HTTP_THREADS: 8 } });
+  const service = { child, port, live, admin, log: '' };
+  child.stderr.on('data', (data) => { service.log += data; });
+  await until(async () => (await call('GET', '/healthz', { port: admin })).status === 200, 'the start');
+  return service;
+}
+
+// As lib/secret does, by another implementation.
+const hashOf = (token) => execFileSync('b2sum', ['-l', '256'], { input: token }).toString().split(' ')[0];
+const literal = (value) => (typeof value === 'string' ? `'${value.replaceAll("'", "''")}'` : String(value));
+const TEXTS = ['name', 'host', 'page', 'title', 'referrer', 'source', 'country', 'browser', 'browser_version', 'os', 'os_version', 'device', 'language'];
+const KINDS = { pageview: 1, custom: 2, engagement: 3 };
+let lastId = 0;
+
+// Insert events { at, visitor, kind, interactive, page, source … } of a site; at is any timestamptz,
+// or an SQL expression in parentheses.
+function insert(site, events) {
+  const statements = events.map(({ at, visitor, kind = 'pageview', interactive = true, ...texts }) => {
+    const ts = at.startsWith('(') ? at : `timestamptz ${literal(at)}`;
+    const ids = TEXTS.map((column) => (texts[column] === undefined ? '0' : `hashtextextended(${literal(texts[column])}, 0)`));
+    const strings = Object.values(texts).map((value) => `insert into string values (${site}, hashtextextended(${literal(value)}, 0), ${literal(value)}) on conflict do nothing;`);
+    return `${strings.join('\n')} select event_partition(${ts});
+      insert into event (site_id, ts, visitor, id, kind, interactive, ${TEXTS.join(', ')})
+      values (${site}, ${ts}, ${visitor}, ${++lastId}, ${KINDS[kind]}, ${interactive}, ${ids.join(', ')});`;
+  });
+  cluster.sql('footfall_metrics', statements.join('\n'));
+}
+
+const SITES = ['berlin.example Europe/Berlin', 'kolkata.example Asia/Kolkata', 'havana.example America/Havana', 'kiritimati.example Pacific/Kiritimati', 'eve.example UTC', 'words.example UTC', 'order.example UTC', 'hours.example UTC', 'edge.example UTC'];
+const siteId = (domain) => SITES.findIndex((site) => site.startsWith(`${domain}.example`)) + 1;
+
+before(async () => {
+  cluster = await startCluster();
+  const memberOf = (site) => (site.startsWith('eve') ? 2 : 1);
+  cluster.sql('footfall_app', `
+    insert into account (email, password_hash) values ('ada@example.org', 'x'), ('eve@example.org', 'x');
+    ${SITES.map((site) => `select site_create('${site.split(' ')[0]}', ${memberOf(site)}, '${site.split(' ')[1]}', 'daily');`).join('\n')}
+    insert into login_session (token_hash, account_id, expires_at) values
+      ('${hashOf(SESSION)}', 1, now() + interval '1 hour'), ('${hashOf('late')}', 1, now() - interval '1 second');
+    insert into api_key (account_id, key_hash, scopes, revoked_at) values
+      (null, '${hashOf(KEY)}', '{stats,ingest}', null), (1, '${hashOf('ada')}', '{stats}', null),
+      (1, '${hashOf('ingest')}', '{ingest}', null), (1, '${hashOf('revoked')}', '{stats}', now());`);
+  query = await startQuery();
+  await until(async () => (await call('GET', '/readyz', { port: query.admin })).status === 200, 'readiness');
+});
+
+after(async () => {
+  if (query?.child.exitCode === null) query.child.kill('SIGKILL');
+  await cluster?.stop();
+});
+
+const withKey = (key) => ({ Authorization: `Bearer ${key}` });
+const withSession = (token) => ({ Cookie: `other=1; footfall_session=${token}` });
+const ask = (body, headers = withKey(KEY)) => call('POST', '/api/v2/query', { body, headers });
+
+async function answer(domain, date_range, metrics, more = {}) {
+  const { status, json } = await ask({ site_id: `${domain}.example`, metrics, date_range, ...more });
+  assert.equal(status, 200, JSON.stringify(json));
+  return json;
+}
+
+// Rows as [dimension…, metric…].
+async function rows(domain, date_range, metrics, dimensions = [], more = {}) {
+  const { results } = await answer(domain, date_range, metrics, { dimensions, ...more });
+  return results.map((row) => [...row.dimensions, ...row.metrics]);
+}
+
+async function refusal(body) {
+  const { status, json } = await ask(body);
+  assert.equal(status, 400);
+  return json.error;
+}
+
+const DAY = ['2025-03-10', '2025-03-10'];
+
+test('visits, bounces, durations and sources follow the definitions', async () => {
+  insert(siteId('berlin'), [
+    // A gap of 30:00 is one visit; its source is the first page view's; engagement lengthens it.
+    { visitor: 1, at: '2025-03-10 10:00:00+01', page: '/a', source: 'google', referrer: 'google.com/search' },
+    { visitor: 1, at: '2025-03-10 10:30:00+01', page: '/b', source: 'berlin.example' },
+    { visitor: 1, at: '2025-03-10 10:40:00+01', page: '/b', kind: 'engagement' },
+    // A gap of 30:01 is two.
+    { visitor: 2, at: '2025-03-10 11:00:00+01', page: '/a' },
+    { visitor: 2, at: '2025-03-10 11:30:01+01', page: '/b', source: 'bing' },
+    // An earlier custom event gives way to the page view; an interactive one ends the bounce.
+    { visitor: 3, at: '2025-03-10 12:00:00+01', page: '/c', kind: 'custom', name: 'signup', source: 'other' },
+    { visitor: 3, at: '2025-03-10 12:05:00+01', page: '/a', source: 'duckduckgo' },
+    // One that is not interactive does not.
+    { visitor: 4, at: '2025-03-10 13:00:00+01', page: '/a' },
+    { visitor: 4, at: '2025-03-10 13:01:00+01', page: '/a', kind: 'custom', name: 'seen', interactive: false },
+    // Engagement alone is neither visit nor visitor; a custom event alone is both.
+    { visitor: 5, at: '2025-03-10 14:00:00+01', page: '/a', kind: 'engagement' },
+    { visitor: 6, at: '2025-03-10 15:00:00+01', page: '/c', kind: 'custom', name: 'signup', source: 'mail' },
+  ]);
+  assert.deepEqual(await rows('berlin', DAY, ['visitors', 'visits', 'pageviews', 'events']), [[5, 6, 6, 9]]);
+  assert.deepEqual(await rows('berlin', DAY, ['views_per_visit', 'bounce_rate', 'visit_duration']), [[1, 50, 460]]);
+  assert.deepEqual(await rows('berlin', DAY, ['visits', 'visitors', 'pageviews', 'bounce_rate'], ['visit:source']), [
+    ['Direct / None', 2, 2, 2, 100], ['bing', 1, 1, 1, 100], ['duckduckgo', 1, 1, 1, 0], ['google', 1, 1, 2, 0], ['mail', 1, 1, 0, 0]]);
+  assert.deepEqual(await rows('berlin', DAY, ['visits'], ['visit:referrer']), [['Direct / None', 5], ['google.com/search', 1]]);
+});
+
+test('entry and exit pages are those of the first and last page view', async () => {
+  assert.deepEqual(await rows('berlin', DAY, ['visits'], ['visit:entry_page']), [['/a', 4], ['(not set)', 1], ['/b', 1]]);
+  assert.deepEqual(await rows('berlin', DAY, ['visits'], ['visit:exit_page']), [['/a', 3], ['/b', 2], ['(not set)', 1]]);
+  assert.deepEqual(await rows('berlin', DAY, ['visits', 'visitors'], ['visit:entry_page', 'visit:exit_page'], { order_by: [['visit:entry_page', 'desc'], ['visit:exit_page', 'desc']] }),
+    [['/b', '/b', 1, 1], ['/a', '/b', 1, 1], ['/a', '/a', 3, 3], ['(not set)', '(not set)', 1, 1]]);
+});
+
+test('a page has the visits that saw it and the bounces of those that entered by it', async () => {
+  assert.deepEqual(await rows('berlin', DAY, ['visitors', 'visits', 'pageviews', 'events', 'bounce_rate', 'visit_duration', 'views_per_visit'], ['event:page']), [
+    ['/a', 4, 4, 4, 5, 50, 690, 1.25], ['/b', 2, 2, 2, 2, 100, 0, 1], ['/c', 2, 2, 0, 2, 0, null, 0]]);
+});
+
+test('events have names, a page view being one', async () => {
+  assert.deepEqual(await rows('berlin', DAY, ['events', 'visitors', 'visits', 'percentage'], ['event:name']), [
+    ['pageview', 6, 4, 5, 80], ['signup', 2, 2, 2, 40], ['seen', 1, 1, 1, 20]]);
+});
+
+test('by hour, a visit counts wherever it was active, its bounce where it began', async () => {
+  insert(siteId('hours'), [
+    { visitor: 1, at: '2025-03-10 10:50:00Z', page: '/a', source: 'google' },
+    { visitor: 1, at: '2025-03-10 11:10:00Z', page: '/b' },
+    { visitor: 1, at: '2025-03-10 11:35:00Z', page: '/c' },
+    { visitor: 2, at: '2025-03-10 11:50:00Z', page: '/a' },
+  ]);
+  assert.deepEqual(await rows('hours', DAY, ['visits', 'visitors', 'pageviews', 'bounce_rate'], ['time:hour']),
+    [['2025-03-10 10:00:00', 1, 1, 1, 0], ['2025-03-10 11:00:00', 2, 2, 3, 100]]);
+  assert.deepEqual(await rows('hours', DAY, ['visits'], ['time:day']), [['2025-03-10', 2]]);
+  assert.deepEqual(await rows('hours', DAY, ['visits'], ['time:hour', 'visit:source'], { order_by: [['time:hour', 'asc'], ['visit:source', 'asc']] }),
+    [['2025-03-10 10:00:00', 'google', 1], ['2025-03-10 11:00:00', 'Direct / None', 1], ['2025-03-10 11:00:00', 'google', 1]]);
+  assert.deepEqual(await rows('hours', ['2025-03-10T11:00:00Z', '2025-03-10T11:59:59Z'], ['visitors', 'visits', 'pageviews']), [[2, 1, 3]], 'a visit belongs to its first event');
+});
+
+test('a visit over the edge of a range is cut and measured whole', async () => {
+  insert(siteId('edge'), [
+    { visitor: 1, at: '2025-03-10 23:50:00Z', page: '/a', source: 'google' }, // a persistent visitor
+    { visitor: 1, at: '2025-03-11 00:10:00Z', page: '/b', source: 'bing' },
+  ]);
+  const metrics = ['visitors', 'visits', 'pageviews', 'bounce_rate', 'visit_duration', 'views_per_visit'];
+  assert.deepEqual(await rows('edge', DAY, metrics), [[1, 1, 1, 0, 1200, 2]]);
+  assert.deepEqual(await rows('edge', ['2025-03-11', '2025-03-11'], metrics), [[1, 0, 1, 0, null, 0]]);
+  assert.deepEqual(await rows('edge', ['2025-03-11', '2025-03-11'], ['visitors'], ['visit:source']), [['google', 1]]);
+});
+
+test('a day of 25 hours counts all of them, each hour that the clock shows once', async () => {
+  const start = Date.parse('2025-10-25T22:00:00Z');
+  insert(siteId('berlin'), Array.from({ length: 25 }, (_, hour) => ({ visitor: 100 + hour, page: '/a', at: new Date(start + hour * 3600000 + 1800000).toISOString() })));
+  insert(siteId('berlin'), [{ visitor: 199, page: '/a', at: '2025-10-25 21:59:59Z' }, { visitor: 198, page: '/a', at: '2025-10-26 23:00:00Z' }]);
+  const day = ['2025-10-26', '2025-10-26'];
+  const { results, meta, query: echo } = await answer('berlin', day, ['pageviews', 'visits'], { dimensions: ['time'], include: { time_labels: true } });
+  assert.deepEqual(echo.date_range, ['2025-10-26T00:00:00+02:00', '2025-10-26T23:59:59+01:00']);
+  assert.deepEqual(echo.dimensions, ['time:hour']);
+  assert.equal(meta.time_labels.length, 24);
+  assert.deepEqual(results.map((row) => row.dimensions[0]), meta.time_labels);
+  assert.deepEqual(results.filter((row) => row.metrics[0] !== 1), [{ dimensions: ['2025-10-26 02:00:00'], metrics: [2, 2] }]);
+  assert.deepEqual(await rows('berlin', day, ['pageviews', 'visitors', 'visits']), [[25, 25, 25]]);
+  assert.deepEqual(await rows('berlin', ['2025-10-25', '2025-10-27'], ['pageviews'], ['time:day']), [['2025-10-25', 1], ['2025-10-26', 25], ['2025-10-27', 1]]);
+});
+
+test('a day of 23 hours lacks the one that the clock skips', async () => {
+  const start = Date.parse('2025-03-29T23:00:00Z');
+  insert(siteId('berlin'), Array.from({ length: 23 }, (_, hour) => ({ visitor: 200 + hour, page: '/a', at: new Date(start + hour * 3600000).toISOString() })));
+  insert(siteId('berlin'), [{ visitor: 299, page: '/a', at: '2025-03-29 22:59:59Z' }, { visitor: 298, page: '/a', at: '2025-03-30 22:00:00Z' }]);
+  const { results, meta, query: echo } = await answer('berlin', ['2025-03-30', '2025-03-30'], ['pageviews'], { dimensions: ['time:hour'], include: { time_labels: true } });
+  assert.deepEqual(echo.date_range, ['2025-03-30T00:00:00+01:00', '2025-03-30T23:59:59+02:00']);
+  assert.equal(meta.time_labels.length, 23);
+  assert.ok(!meta.time_labels.includes('2025-03-30 02:00:00'));
+  assert.deepEqual(results.map((row) => row.dimensions[0]), meta.time_labels);
+});
+
+test('a zone of half hours has its own midnights and hours', async () => {
+  insert(siteId('kolkata'), [
+    { visitor: 1, at: '2025-05-01 18:29:59Z', page: '/' }, { visitor: 2, at: '2025-05-01 18:30:00Z', page: '/' }, { visitor: 3, at: '2025-05-01 19:29:59Z', page: '/' }]);
+  assert.deepEqual(await rows('kolkata', ['2025-05-01', '2025-05-02'], ['visitors'], ['time:day']), [['2025-05-01', 1], ['2025-05-02', 2]]);
+  assert.deepEqual(await rows('kolkata', ['2025-05-02', '2025-05-02'], ['visitors'], ['time:hour']), [['2025-05-02 00:00:00', 2]]);
+});
+
+test('a day whose midnight comes twice begins at the first', async () => {
+  insert(siteId('havana'), [{ visitor: 1, at: '2025-11-02 03:59:59Z', page: '/' }, { visitor: 2, at: '2025-11-02 04:30:00Z', page: '/' }, { visitor: 3, at: '2025-11-02 05:30:00Z', page: '/' }]);
+  const { results, query: echo } = await answer('havana', ['2025-11-02', '2025-11-02'], ['visitors'], { dimensions: ['time:day'] });
+  assert.deepEqual(echo.date_range, ['2025-11-02T00:00:00-04:00', '2025-11-02T23:59:59-05:00']);
+  assert.deepEqual(results, [{ dimensions: ['2025-11-02'], metrics: [2] }]);
+});
+
+test('relative ranges end as the peers\' do, in the site\'s zone', async () => {
+  const zone = 'Pacific/Kiritimati';
+  const daysAgo = (days) => `(local_midnight('${zone}', (now() at time zone '${zone}')::date - ${days}))`;
+  insert(siteId('kiritimati'), [0, 1, 7, 8, 40].map((days) => ({ visitor: days + 1, page: `/${days}`, at: daysAgo(days) })));
+  const pages = async (range) => (await rows('kiritimati', range, ['visitors'], ['event:page'])).map(([page]) => page);
+  assert.deepEqual(await pages('day'), ['/0']);
+  assert.deepEqual(await pages('7d'), ['/1', '/7']);
+  assert.deepEqual(await pages('8d'), ['/1', '/7', '/8']);
+  assert.deepEqual(await pages('all'), ['/0', '/1', '/40', '/7', '/8']);
+  const local = cluster.sql('footfall_metrics', `select (now() at time zone '${zone}')::date, date_trunc('month', now() at time zone '${zone}')::date, (date_trunc('month', now() at time zone '${zone}') - interval '6 months')::date, (date_trunc('month', now() at time zone '${zone}'))::date - 1, date_trunc('year', now() at time zone '${zone}')::date`).trim().split('|');
+  const echo = async (range, include) => (await answer('kiritimati', range, ['visitors'], { include })).query.date_range.map((text) => text.slice(0, 10));
+  assert.deepEqual(await echo('6mo'), [local[2], local[3]]);
+  assert.deepEqual((await echo('year'))[0], local[4]);
+  assert.match((await echo('year'))[1], /-12-31$/);
+  assert.deepEqual(await echo('month', { trim_relative_date_range: true }), [local[1], local[0]]);
+  const [from, to] = (await answer('kiritimati', '24h', ['visitors'])).query.date_range;
+  assert.equal(Date.parse(to) - Date.parse(from), 24 * 3600 * 1000);
+  assert.match(to, /\+14:00$/);
+});
+
+test('weeks begin on Monday, the first with the range, and months with their first day', async () => {
+  const { results, meta } = await answer('berlin', ['2025-03-05', '2025-03-31'], ['pageviews'], { dimensions: ['time:week'], include: { time_labels: true } });
+  assert.deepEqual(meta.time_labels, ['2025-03-05', '2025-03-10', '2025-03-17', '2025-03-24', '2025-03-31']);
+  assert.deepEqual(results.map((row) => row.dimensions[0]), ['2025-03-10', '2025-03-24', '2025-03-31']);
+  const months = await answer('berlin', ['2025-02-10', '2025-04-02'], ['pageviews'], { dimensions: ['time:month'], include: { time_labels: true } });
+  assert.deepEqual(months.meta.time_labels, ['2025-02-01', '2025-03-01', '2025-04-01']);
+  assert.deepEqual(months.results, [{ dimensions: ['2025-03-01'], metrics: [31] }]);
+});
+
+const WORDS = { 'event:page': ['page', '/p'], 'event:hostname': ['host', 'words.example'], 'visit:source': ['source', 'Google'], 'visit:referrer': ['referrer', 'google.com/x'],
+  'visit:country': ['country', 'DE'], 'visit:browser': ['browser', 'Firefox'], 'visit:browser_version': ['browser_version', '130'], 'visit:os': ['os', 'Linux'],
+  'visit:os_version': ['os_version', '6.1'], 'visit:device': ['device', 'desktop'], 'visit:entry_page': ['page', '/p'], 'visit:exit_page': ['page', '/p'] };
+
+test('every dimension shows its value, and what is unknown by name', async () => {
+  const known = Object.fromEntries(Object.values(WORDS));
+  insert(siteId('words'), [{ visitor: 1, at: '2025-03-10 10:00:00Z', ...known }, { visitor: 2, at: '2025-03-10 10:00:00Z' }, { visitor: 3, at: '2025-03-10 10:00:00Z' }]);
+  for (const [dimension, [, value]] of Object.entries(WORDS)) {
+    const unknown = ['visit:source', 'visit:referrer'].includes(dimension) ? 'Direct / None' : '(not set)';
+    for (const metrics of [['visitors'], ['visits'], ['visitors', 'pageviews', 'events', 'visits']]) {
+      const counts = (n) => metrics.map(() => n);
+      assert.deepEqual(await rows('words', DAY, metrics, [dimension]), [[unknown, ...counts(2)], [value, ...counts(1)]], `${dimension} ${metrics}`);
+    }
+  }
+});
+
+test('rows are ordered, cut and counted', async () => {
+  insert(siteId('order'), [3, 1, 2, 2, 1].flatMap((views, page) => Array.from({ length: views }, (_, view) => ({ visitor: page * 10 + view, at: '2025-03-10 10:00:00Z', page: `/${'ecbda'[page]}` }))));
+  const pages = async (more) => (await rows('order', DAY, ['visitors'], ['event:page'], more)).map((row) => row.join(' '));
+  assert.deepEqual(await pages(), ['/e 3', '/b 2', '/d 2', '/a 1', '/c 1']);
+  assert.deepEqual(await pages({ order_by: [['visitors', 'asc'], ['event:page', 'desc']] }), ['/c 1', '/a 1', '/d 2', '/b 2', '/e 3']);
+  assert.deepEqual(await pages({ order_by: [['event:page', 'asc']], pagination: { limit: 2 } }), ['/a 1', '/b 2']);
+  assert.deepEqual(await pages({ pagination: { limit: 2, offset: 1 } }), ['/b 2', '/d 2']);
+  assert.deepEqual(await pages({ pagination: { limit: 2, offset: 4 } }), ['/c 1']);
+  const total = async (offset) => (await answer('order', DAY, ['visitors'], { dimensions: ['event:page'], include: { total_rows: true }, pagination: { limit: 2, offset } }));
+  assert.equal((await total(0)).meta.total_rows, 5);
+  assert.deepEqual((await total(9)).results, []);
+  assert.equal((await total(9)).meta.total_rows, 5);
+});
+
+test('nothing counted is a row of zeros without dimensions, and none with', async () => {
+  const empty = ['2024-01-01', '2024-01-01'];
+  assert.deepEqual(await rows('order', empty, ['visitors', 'visits', 'pageviews', 'events', 'views_per_visit', 'bounce_rate', 'visit_duration']), [[0, 0, 0, 0, 0, 0, null]]);
+  assert.deepEqual(await rows('order', empty, ['visitors', 'percentage'], ['event:page']), []);
+});
+
+test('the answer repeats the query as it was understood', async () => {
+  const { query: echo, meta } = await answer('order', DAY, ['visitors', 'pageviews'], { dimensions: ['time', 'event:page'], include: { imports: true, total_rows: false } });
+  assert.deepEqual(echo, { site_id: 'order.example', metrics: ['visitors', 'pageviews'], date_range: ['2025-03-10T00:00:00+00:00', '2025-03-10T23:59:59+00:00'], filters: [],
+    dimensions: ['time:hour', 'event:page'], order_by: [['time:hour', 'asc'], ['visitors', 'desc']], include: { imports: true }, pagination: { limit: 10000, offset: 0 } });
+  assert.deepEqual(meta, { imports_included: false, imports_skip_reason: 'no_imported_data' });
+});
+
+test('texts with quotes, backslashes and signs beyond ASCII come back as they were', async () => {
+  const page = '/"q"\\\u2028/ü/\u{1f600}/';
+  insert(siteId('order'), [{ visitor: 900, at: '2025-04-01 10:00:00Z', page }]);
+  assert.deepEqual(await rows('order', ['2025-04-01', '2025-04-01'], ['visitors'], ['event:page']), [[page, 1]]);
+});
+
+test('what is wrong with a query is said in a sentence', async () => {
+  const fine = { site_id: 'order.example', metrics: ['visitors'], date_range: '7d' };
+  assert.equal(await refusal({ ...fine, limit: 5 }), 'the key "limit" is not known');
+  assert.equal(await refusal({ ...fine, filters: [['is', 'event:page', ['/']]] }), 'filters are not supported yet');
+  assert.equal(await refusal({ ...fine, dimensions: ['visit:channel'] }), 'the dimension "visit:channel" is not supported yet');
+  assert.equal(await refusal({ ...fine, date_range: ['2025-03-10T12:00:00+01:00', '2025-03-10T10:00:00Z'] }), 'date_range ends before it begins');
+  assert.match(await refusal({ ...fine, date_range: ['1990-01-01', '2020-01-01'], dimensions: ['time:hour'], include: { time_labels: true } }), /more than 10000 intervals/);
+  assert.match(await refusal('{'), /^the body is not JSON/);
+  assert.equal((await ask('x'.repeat(65537))).status, 413);
+  assert.equal((await call('GET', '/api/v2/query')).status, 405);
+});
+
+test('only who may see a site gets its numbers', async () => {
+  const body = { site_id: 'order.example', metrics: ['visitors'], date_range: DAY };
+  const property = cluster.sql('footfall_app', "select property_id from site where domain = 'order.example'").trim();
+  const status = async (headers, more) => (await ask({ ...body, ...more }, headers)).status;
+  assert.equal(await status({}), 401);
+  assert.equal(await status(withSession('')), 401);
+  assert.equal(await status(withSession('unknown')), 401);
+  assert.equal(await status(withSession('late')), 401);
+  assert.equal(await status(withSession(SESSION)), 200);
+  assert.equal(await status(withSession(SESSION), { site_id: property.toUpperCase() }), 200);
+  assert.equal(await status(withSession(SESSION), { site_id: 'WWW.Order.example' }), 200);
+  for (const key of ['unknown', 'revoked', 'ingest', 'x'.repeat(3000)]) assert.equal(await status(withKey(key)), 401, key);
+  assert.equal(await status({ ...withSession(SESSION), ...withKey('revoked') }), 401, 'a bad key is not mended by a good cookie');
+  assert.equal(await status(withKey('ada')), 200);
+  assert.equal(await status(withKey(KEY), { site_id: 'eve.example' }), 200);
+  for (const headers of [withSession(SESSION), withKey('ada')]) {
+    const theirs = await ask({ ...body, site_id: 'eve.example' }, headers);
+    const nobodys = await ask({ ...body, site_id: 'nobody.example' }, headers);
+    assert.deepEqual([theirs.status, theirs.text], [404, nobodys.text]);
+    assert.equal(nobodys.status, 404);
+  }
+});
+
+// Enough of ZeroMQ's wire protocol (ZMTP 3.0) to be a worker's PUB socket.
+async function publisher(port) {
+  const socket = net.connect(port, '127.0.0.1');
+  const greeting = Buffer.alloc(64);
+  greeting.set([0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 3, 0, ...Buffer.from('NULL')]);
+  const property = (name, value) => Buffer.concat([Buffer.from([name.length]), Buffer.from(name), Buffer.from([0, 0, 0, value.length]), Buffer.from(value)]);
+  const ready = Buffer.concat([Buffer.from('\x05READY'), property('Socket-Type', 'PUB')]);
+  let received = Buffer.alloc(0);
+  socket.on('error', () => {}).on('data', (data) => { received = Buffer.concat([received, data]); });
+  socket.write(greeting);
+  await until(() => received.length >= 64, 'the greeting');
+  socket.write(Buffer.concat([Buffer.from([4, ready.length]), ready]));
+  await until(() => received.includes('READY'), 'the handshake');
+  return { say: (text) => socket.write(Buffer.concat([Buffer.from([0, text.length]), Buffer.from(text)])), close: () => socket.destroy() };
+}
+
+async function openStream(name, headers = withSession(SESSION)) {
+  const request = http.get({ host: '127.0.0.1', port: query.port, path: `/api/live/${name}`, agent: false, headers });
+  const [response] = await once(request, 'response');
+  const stream = { status: response.statusCode, headers: response.headers, text: '', ended: false, close: () => request.destroy() };
+  request.on('error', () => {});
+  response.on('data', (data) => { stream.text += data; }).on('error', () => {}).on('close', () => { stream.ended = true; });
+  return stream;
+}
+
+const property = (domain) => cluster.sql('footfall_app', `select property_id from site where domain = '${domain}.example'`).trim();
+
+test('a live stream tells of its own site, and there are no more than allowed', async () => {
+  const worker = await publisher(query.live);
+  const mine = await openStream(property('order'));
+  const other = await openStream(property('hours'));
+  assert.equal(mine.status, 200);
+  assert.equal(mine.headers['content-type'], 'text/event-stream');
+  await until(() => { worker.say(`${siteId('order')} 3`); return /^data: \{"events":\d+\}\n\n/.test(mine.text); }, 'the word');
+  assert.equal(other.text, '');
+  const third = await openStream(property('order'));
+  assert.deepEqual([third.status, third.headers['retry-after']], [503, '30']);
+  assert.equal((await rows('order', DAY, ['visitors'])).length, 1, 'reports go on');
+  assert.equal((await openStream(property('eve'))).status, 404);
+  assert.equal((await openStream('nonsense')).status, 404);
+  assert.equal((await openStream(property('order'), {})).status, 401);
+  mine.close();
+  other.close();
+  // That a client is gone is noticed by words that cannot be sent.
+  await until(async () => {
+    worker.say(`${siteId('order')} 1`);
+    worker.say(`${siteId('hours')} 1`);
+    return (await call('GET', '/metrics', { port: query.admin })).text.includes('footfall_live_streams 0\n');
+  }, 'the end of streams whose clients are gone');
+  worker.close();
+});
+
+test('it starts without a database, says so, and finds one that comes back', async () => {
+  const lonely = await startQuery(await freePort());
+  assert.equal((await call('GET', '/readyz', { port: lonely.admin })).status, 503);
+  const refused = await call('POST', '/api/v2/query', { port: lonely.port, headers: withKey(KEY), body: { site_id: 'order.example', metrics: ['visitors'], date_range: '7d' } });
+  assert.deepEqual([refused.status, refused.headers['retry-after']], [503, '5']);
+  lonely.child.kill('SIGTERM');
+  assert.deepEqual(await once(lonely.child, 'exit'), [0, null]);
+  cluster.restart();
+  assert.deepEqual(await rows('order', DAY, ['visitors']), [[9]], 'idle connections that died are replaced');
+});
+
+test('metrics count the queries, and memory stays small', async () => {
+  const { text } = await call('GET', '/metrics', { port: query.admin });
+  assert.match(text, /footfall_queries_total\{outcome="answered"\} [1-9]/);
+  assert.match(text, /footfall_queries_total\{outcome="forbidden"\} [1-9]/);
+  assert.match(text, /footfall_live_streams \d/);
+  assert.ok(Number(/footfall_memory_resident_bytes (\d+)/.exec(text)[1]) < 30 << 20);
+});
+
+test('SIGTERM ends streams at once, and the service with 0', async () => {
+  const stream = await openStream(property('order'));
+  assert.equal(stream.status, 200);
+  query.child.kill('SIGTERM');
+  assert.deepEqual(await once(query.child, 'exit'), [0, null]);
+  await until(() => stream.ended, 'the end of the stream');
+  assert.doesNotMatch(query.log, /"level":"(error|alarm)"/);
+});
