@@ -1,6 +1,5 @@
 #include "lib/url.h"
 
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -104,14 +103,16 @@ static void no_arrangement_of_the_marks_leads_outside_the_text(void **state)
 		char text[40] = "";
 		size_t len = 0, rest = n;
 		struct span exact;
+		char *block;
 		struct url url;
 
 		for (int i = 0; i < 5; i++, rest /= count)
 			len += (size_t)snprintf(
 				text + len, sizeof text - len, "%s", pieces[rest % count]);
-		exact = (struct span){ malloc(len + !len), len };
-		assert_non_null(exact.ptr);
-		memcpy((char *)(uintptr_t)exact.ptr, text, len);
+		block = malloc(len + !len);
+		assert_non_null(block);
+		memcpy(block, text, len);
+		exact = (struct span){ block, len };
 		if (!url_split(&url, exact)) {
 			struct span parts[] = { url.scheme, url.user, url.host, url.port, url.path,
 				url.query, url.fragment };
@@ -121,7 +122,7 @@ static void no_arrangement_of_the_marks_leads_outside_the_text(void **state)
 			for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
 				assert_inside(parts[i], exact);
 		}
-		free((char *)(uintptr_t)exact.ptr);
+		free(block);
 	}
 }
 

@@ -168,9 +168,7 @@ static void group(struct scan *s, int depth)
 	run_end(s);
 	base = s->clause_count;
 	s->at++;
-	if (*s->at == '*') {
-		s->unsure = true;
-	} else if (!strncmp(s->at, "?:", 2)) {
+	if (!strncmp(s->at, "?:", 2)) {
 		s->at += 2;
 	} else if (!strncmp(s->at, "?i)", 3)) { /* case is never told apart here */
 		s->at += 3;
@@ -181,7 +179,7 @@ static void group(struct scan *s, int depth)
 	} else if (!strncmp(s->at, "?<!", 3) || !strncmp(s->at, "?<=", 3)) {
 		s->at += 3;
 		looks_around = true;
-	} else if (*s->at == '?') {
+	} else if (*s->at == '?' || *s->at == '*') {
 		s->unsure = true;
 	}
 	scan_alternatives(s, depth + 1);

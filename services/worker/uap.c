@@ -191,11 +191,13 @@ static struct rule *rule_new(struct uap_rules *rules, enum section section)
 	if (count == RULES_MOST)
 		return NULL;
 	if (count == room) {
+		struct rule *grown;
+
 		room = room ? room * 2 : 256;
-		rule = reallocarray(rule, room, sizeof *rule);
-		if (!rule)
+		grown = reallocarray(rule, room, sizeof *rule);
+		if (!grown)
 			return NULL;
-		rules->section[section].rule = rule;
+		rules->section[section].rule = rule = grown;
 		rules->section[section].room = room;
 	}
 	rules->section[section].count++;

@@ -205,6 +205,12 @@ static struct span repeated(char *text, size_t size, const char *piece, size_t l
 	return (struct span){ text, size };
 }
 
+static size_t put(char *text, size_t at, struct span piece)
+{
+	memcpy(text + at, piece.ptr, piece.len);
+	return at + piece.len;
+}
+
 static void assert_sane(struct span agent)
 {
 	struct uap uap;
@@ -255,8 +261,7 @@ static void hostile_agents_cost_little_and_break_nothing(void **state)
 
 			seed = seed * 1103515245u + 12345u;
 			piece = pieces[(seed >> 16) % (sizeof pieces / sizeof *pieces)];
-			memcpy(text + len, piece, strlen(piece));
-			len += strlen(piece);
+			len = put(text, len, span_of(piece));
 		}
 		assert_sane((struct span){ text, len });
 	}
@@ -269,11 +274,10 @@ static void only_the_first_512_bytes_count(void **state)
 
 	(void)state;
 	memset(text, 'x', sizeof text);
-	memcpy(text + 500, " Firefox/1.0", 12);
+	put(text, 500, SPAN(" Firefox/1.0"));
 	uap_match(rules, (struct span){ text, sizeof text }, &uap);
 	assert_string_equal(uap.browser.family, "Firefox");
-	memcpy(text + 500, "x Firefox/1.", 12);
-	memcpy(text + 512, "0", 1);
+	put(text, 500, SPAN("x Firefox/1.0"));
 	uap_match(rules, (struct span){ text, sizeof text }, &uap);
 	assert_string_equal(uap.browser.family, "Other");
 }
