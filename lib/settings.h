@@ -16,6 +16,9 @@ enum settings_for {
 	FOR_QUERY = 4,
 	FOR_CONSOLE = 8,
 	FOR_CLI = 16,
+	FOR_CLI_APP_DB = 32, /* the command line, where a subcommand needs it */
+	FOR_CLI_METRICS_DB = 64,
+	FOR_CLI_SCHEMA = 128,
 	FOR_SERVICES = FOR_INGRESS | FOR_WORKER | FOR_QUERY | FOR_CONSOLE,
 };
 
@@ -43,11 +46,14 @@ struct settings {
 	char *live_addr;
 	int64_t live_max;
 	char *console_addr;
+	char *ingress_url;
+	char *schema_dir;
 	bool cookie_secure;
 };
 
-/* Fill *s from the environment for process `who`. On error (-EINVAL, -ENOENT …) one sentence says
- * which variable is wrong and what it may be; settings_clear() is fine either way. */
+/* Fill *s from the environment for process `who` (one, or several FOR_CLI bits). On error (-EINVAL,
+ * -ENOENT …) one sentence says which variable is wrong and what it may be; settings_clear() is fine
+ * either way. */
 int settings_load(struct settings *s, enum settings_for who, struct err *err) MUST_CHECK;
 void settings_clear(struct settings *s);
 
