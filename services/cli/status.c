@@ -143,13 +143,13 @@ static void ask_service(
 	json_array_append_new(services, one);
 }
 
-/* "ingress-0=8130 worker-0=8140 …" */
+/* "ingress-0=8130,worker-0=8140,…" */
 static void ask_listed(struct report *r, struct http_client *http, const char *list)
 {
 	struct span rest = span_of(list);
 
 	while (rest.len) {
-		struct span word = span_first(rest, span_find(rest, ' '));
+		struct span word = span_first(rest, span_find(rest, ','));
 		size_t equals = span_find(word, '=');
 
 		if (equals < word.len)
@@ -175,10 +175,10 @@ static void list_ports(char *list, size_t size, long port)
 
 	for (int i = 0; i < ingresses; i++)
 		len += (size_t)snprintf(
-			list + len, size - len, "ingress-%d=%ld ", i, port + 50 + i);
+			list + len, size - len, "ingress-%d=%ld,", i, port + 50 + i);
 	for (int i = 0; i < workers; i++)
-		len += (size_t)snprintf(list + len, size - len, "worker-%d=%ld ", i, port + 60 + i);
-	snprintf(list + len, size - len, "query=%ld console=%ld", port + 70, port + 71);
+		len += (size_t)snprintf(list + len, size - len, "worker-%d=%ld,", i, port + 60 + i);
+	snprintf(list + len, size - len, "query=%ld,console=%ld", port + 70, port + 71);
 }
 
 static void ask_services(struct report *r)
@@ -323,7 +323,7 @@ const struct command status_commands[] = {
 		"Exit 1 when a database or a service is not ready. The services' admin ports "
 		"follow\n"
 		"from FOOTFALL_PORT, FOOTFALL_INGRESSES and FOOTFALL_WORKERS, or are listed in\n"
-		"FOOTFALL_ADMIN_PORTS, as in \"ingress-0=8130 worker-0=8140 query=8150\".",
+		"FOOTFALL_ADMIN_PORTS, as in \"ingress-0=8130,worker-0=8140,query=8150\".",
 		status, { { NULL } } },
 	{ NULL },
 };

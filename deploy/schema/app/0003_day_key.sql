@@ -53,4 +53,4 @@ $$;
 revoke all on day_key from public;
 grant select on day_key to footfall_ingress, footfall_worker;
 grant select, insert, update, delete on day_key to footfall_console;
-grant execute on function day_key_for, local_midnight, local_day to footfall_ingress, footfall_worker, footfall_console;
+grant execute on function day_key_for, local_midnight, local_day to footfall_ingress, footfall_console;
