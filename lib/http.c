@@ -371,7 +371,7 @@ static int server_open(struct http_server **out, const struct http_options *opti
 	snprintf(threads, sizeof threads, "%d", options->threads);
 	const char *const config[] = { "listening_ports", options->addr, "num_threads", threads,
 		"request_timeout_ms", "5000", "keep_alive_timeout_ms", "65000", "enable_keep_alive",
-		"yes", "tcp_nodelay", "1", "linger_timeout_ms", "0", "decode_url", "yes",
+		"yes", "tcp_nodelay", "1", "linger_timeout_ms", "-2", "decode_url", "yes",
 		"listen_backlog", "1024", "connection_queue", "256", NULL };
 	*out = server; /* before handlers run: they reach their service through it */
 	server->ctx = mg_start(&callbacks, server, (const char **)(uintptr_t)config);

@@ -318,6 +318,15 @@ test('texts with quotes, backslashes and signs beyond ASCII come back as they we
   assert.deepEqual(await rows('order', ['2025-04-01', '2025-04-01'], ['visitors'], ['event:page']), [[page, 1]]);
 });
 
+test('an answer of 10,000 rows comes whole to a client that closes', async () => {
+  cluster.sql('footfall_metrics', `with made as (select n, '/' || repeat('x', 100) || n as page from generate_series(1, 10001) n),
+      named as (insert into string select ${siteId('order')}, hashtextextended(page, 0), page from made)
+    insert into event (site_id, ts, visitor, id, kind, interactive, ${TEXTS.join(', ')})
+    select ${siteId('order')}, '2025-03-20 12:00:00Z', n, n, 1, true, ${TEXTS.map((column) => (column === 'page' ? 'hashtextextended(page, 0)' : '0')).join(', ')} from made`);
+  const { results, meta } = await answer('order', ['2025-03-20', '2025-03-20'], ['visitors'], { dimensions: ['event:page'], include: { total_rows: true } });
+  assert.deepEqual([results.length, meta.total_rows], [10000, 10001]);
+});
+
 test('what is wrong with a query is said in a sentence', async () => {
   const fine = { site_id: 'order.example', metrics: ['visitors'], date_range: '7d' };
   assert.equal(await refusal({ ...fine, limit: 5 }), 'the key "limit" is not known');
