@@ -12,6 +12,15 @@ case $home in /*) ;; *) home=$PWD/$home ;; esac
 port=${FOOTFALL_PORT:-8080}
 ingresses=${FOOTFALL_INGRESSES:-1}
 workers=${FOOTFALL_WORKERS:-1}
+whole_number() { # name value least most
+	[[ $2 =~ ^[0-9]{1,5}$ ]] && ((10#$2 >= $3 && 10#$2 <= $4)) ||
+		die "$1 is \"$2\", must be a whole number from $3 to $4"
+}
+
+# Before any of them is calculated with.
+whole_number FOOTFALL_PORT "$port" 1 65400
+whole_number FOOTFALL_INGRESSES "$ingresses" 1 10
+whole_number FOOTFALL_WORKERS "$workers" 1 10
 app_url=${FOOTFALL_APP_URL:-http://localhost:$port}
 bin=$root/build/bin
 pg_bin=/usr/lib/postgresql/$POSTGRES_MAJOR/bin
@@ -28,25 +37,17 @@ declare -A admin_port
 for ((i = 0; i < ingresses; i++)); do
 	services+=("ingress-$i")
 	admin_port[ingress-$i]=$((port + 50 + i))
-done 2>/dev/null
+done
 for ((i = 0; i < workers; i++)); do
 	services+=("worker-$i")
 	admin_port[worker-$i]=$((port + 60 + i))
-done 2>/dev/null
+done
 services+=(query console)
 admin_port[query]=$((port + 70))
 admin_port[console]=$((port + 71))
 
-whole_number() { # name value least most
-	[[ $2 =~ ^[0-9]{1,5}$ ]] && ((10#$2 >= $3 && 10#$2 <= $4)) ||
-		die "$1 is \"$2\", must be a whole number from $3 to $4"
-}
-
 config_check() {
 	local program
-	whole_number FOOTFALL_PORT "$port" 1 65400
-	whole_number FOOTFALL_INGRESSES "$ingresses" 1 10
-	whole_number FOOTFALL_WORKERS "$workers" 1 10
 	for program in "$pg_bin/postgres" "$bin/ingress" "$bin/worker" "$bin/query" "$bin/console" \
 		"$bin/footfall"; do
 		[ -x "$program" ] || die "$program is missing: run it by \`make run\` or \`make up\`"

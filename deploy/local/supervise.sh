@@ -62,6 +62,7 @@ supervise() {
 		name=${name_of[${dead:-none}]:-}
 		[ -n "$name" ] || continue
 		unset "name_of[$dead]"
+		kill -KILL -- "-$dead" 2>/dev/null || true # what it left: nginx's workers keep the port
 		revive "$name" $status
 	done
 }
@@ -108,7 +109,7 @@ stop_some() { # signal, names…
 	done
 	for name in $left; do
 		say "$name has not ended within 8 s, killing it" >&2
-		kill -KILL "${pid_of[$name]}" 2>/dev/null
+		kill -KILL -- "-${pid_of[$name]}" 2>/dev/null || true
 	done
 	return 0
 }

@@ -53,9 +53,11 @@ for (const name of ['worker-0', 'ingress-0', 'query', 'console', 'door', 'postgr
     process.kill(pid, 'SIGKILL');
     await waitFor(() => !runs(pid), `${name} is dead`);
     await waitFor(() => pidOf(name) !== pid, `${name} is started again`);
+    const again = pidOf(name);
     await waitFor(async () => (await visit(`${page}-2`)).status === 202, 'events are taken again');
     await waitFor(() => stack.events(site) === before + 2, 'both events are in the tables');
     await waitFor(async () => (await request(`${stack.url}/api/me`)).status === 401, 'the console answers');
+    assert.equal(runs(again) && pidOf(name), again, 'it stays');
   });
 }
 
@@ -101,7 +103,7 @@ test('a wrong setting and a folder that cannot be written are one clear line eac
   const nowhere = await run(script, ['up'], { env: { ...stack.env, FOOTFALL_HOME: '/proc/footfall' } });
   assert.equal(nowhere.code, 1);
   assert.match(nowhere.stderr, /^footfall: cannot write to \/proc\/footfall: .*\n$/);
-  const service = await run('build/bin/ingress', [], { env: { FOOTFALL_HTTP_THREADS: '1' } });
+  const service = await run('build/bin/ingress', [], { env: { FOOTFALL_HTTP_THREADS: '1', FOOTFALL_APP_DB: 'dbname=x' } });
   assert.equal(service.code, 1);
   assert.match(service.stderr, /FOOTFALL_HTTP_THREADS is \\"1\\", must be 2 to 1024 \(threads\)/);
 });
