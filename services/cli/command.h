@@ -4,6 +4,7 @@
 #define FOOTFALL_COMMAND_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "lib/err.h"
 
@@ -43,6 +44,9 @@ struct command {
 
 extern const struct command key_commands[], log_commands[], migrate_commands[], setup_commands[],
 	site_commands[], status_commands[], user_commands[];
+
+/* Take what follows a command's words: its argument and options. call->command is set. */
+int call_parse(struct call *call, int argc, char **argv, struct err *err) MUST_CHECK;
 
 /* What was given for an option: its value, "" for a switch, NULL when it was not given. */
 const char *call_option(const struct call *call, const char *name);
