@@ -96,8 +96,22 @@ static int read_client(struct sent *s, const json_t *object, struct err *err)
 	return rc;
 }
 
-static int read_page(struct sent *s, const json_t *object, struct err *err)
+/* A path alone is one of the site: who sends events of a known site need not know its domain. */
+static struct span whole_url(
+	char buf[PAGE_URL_MOST + 300], const struct site *site, struct span url)
 {
+	int len;
+
+	if (!url.len || url.ptr[0] != '/' || url.len > PAGE_URL_MOST)
+		return url;
+	len = snprintf(buf, PAGE_URL_MOST + 300, "https://%s", site->domain);
+	memcpy(buf + len, url.ptr, url.len);
+	return (struct span){ buf, (size_t)len + url.len };
+}
+
+static int read_page(struct sent *s, const struct site *site, const json_t *object, struct err *err)
+{
+	char url[PAGE_URL_MOST + 300];
 	struct span text;
 	int rc = read_text(&text, object, "name", EVENT_NAME_MOST, err);
 
@@ -105,7 +119,7 @@ static int read_page(struct sent *s, const json_t *object, struct err *err)
 		return say_field(err, rc, "name");
 	if (!rc)
 		rc = read_text(&text, object, "url", HTTP_BODY_SMALL, err);
-	if (!rc && (rc = page_clean(&s->page, text, err)))
+	if (!rc && (rc = page_clean(&s->page, whole_url(url, site, text), err)))
 		return say_field(err, rc, "url");
 	s->ev.host = s->page.host;
 	s->ev.path = s->page.path;
@@ -192,7 +206,7 @@ static int take_one(struct call *call, struct sent *s, const json_t *object, str
 	if (!rc)
 		rc = find_site(call, s->site_name, err);
 	if (!rc)
-		rc = read_page(s, object, err);
+		rc = read_page(s, &call->last_site, object, err);
 	if (!rc)
 		rc = read_time(s, object, err);
 	if (!rc)
