@@ -22,9 +22,9 @@ static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof *f);
 
-	snprintf(f->dir, sizeof f->dir, "/tmp/ledger_test.XXXXXX");
-	if (!mkdtemp(f->dir))
-		return -1;
+	assert_non_null(f);
+	snprintf(f->dir, sizeof f->dir, "/tmp/footfall-ledger_test.XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
 	snprintf(f->path, sizeof f->path, "%s/a/ledger.json", f->dir);
 	*state = f;
 	return 0;

@@ -278,6 +278,11 @@ static int count_batch(struct import *im, struct batch *b, struct err *err)
 	const char *reason;
 	json_t *count;
 
+	/* Not the lines are wrong then, but what they are sent as, or where to. */
+	if (b->rejected && !b->accepted && !im->accepted && !im->lines_before)
+		return err_set(err, -EPROTO,
+			"the server rejects every event: %s: nothing was imported",
+			json_object_iter_key(json_object_iter(b->reasons)));
 	im->accepted += b->accepted;
 	im->rejected += b->rejected;
 	json_object_foreach(b->reasons, reason, count)
@@ -468,9 +473,12 @@ static void print_reasons(const struct import *im)
 		if (im->done.verdict[v])
 			printf("%12s  skipped: %s\n", result_count(count, im->done.verdict[v]),
 				verdict_texts[v].text);
-	json_object_foreach(im->reasons, reason, rejected) printf(
-		"%12s  rejected by the server: %s\n",
-		result_count(count, (unsigned long long)json_integer_value(rejected)), reason);
+	json_object_foreach(im->reasons, reason, rejected)
+	{
+		printf("%12s  rejected by the server: %s\n",
+			result_count(count, (unsigned long long)json_integer_value(rejected)),
+			reason);
+	}
 }
 
 static void print_report(const struct import *im)

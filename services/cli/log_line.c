@@ -167,8 +167,8 @@ static bool read_head(struct log_line *out, struct span *rest)
 
 static void read_request(struct log_line *out, struct span request)
 {
-	struct span protocol = { request.ptr, request.len };
 	size_t blank = span_find(request, ' '), end;
+	struct span protocol;
 
 	out->method = span_first(request, blank);
 	request = span_from(request, blank + 1);

@@ -124,7 +124,7 @@ int log_reader_open(struct log_reader **out, const char *path, struct err *err)
 {
 	struct log_reader *r = calloc(1, sizeof *r);
 	bool is_stdin = !strcmp(path, "-");
-	struct stat st;
+	struct stat st = { 0 };
 	int rc = 0;
 
 	if (!r)

@@ -17,7 +17,8 @@ static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof *f);
 
-	snprintf(f->path, sizeof f->path, "/tmp/log_reader_test.XXXXXX");
+	assert_non_null(f);
+	snprintf(f->path, sizeof f->path, "/tmp/footfall-log_reader_test.XXXXXX");
 	close(mkstemp(f->path));
 	*state = f;
 	return 0;

@@ -13,8 +13,7 @@
 #define EXIT_WRONG_USE 2
 
 static const struct command *const groups[] = { migrate_commands, user_commands, site_commands,
-	key_commands, setup_commands, status_commands, log_commands };
-#define GROUPS (sizeof groups / sizeof *groups)
+	key_commands, setup_commands, status_commands, log_commands, NULL };
 
 static void print_usage(const struct command *c)
 {
@@ -44,7 +43,7 @@ static void print_help(void)
 {
 	puts("footfall: the command line of Footfall, self-hosted web analytics.\n\n"
 	     "footfall COMMAND [OPTIONS]; every command has --help and --json.\n");
-	for (size_t g = 0; g < GROUPS; g++)
+	for (size_t g = 0; groups[g]; g++)
 		for (const struct command *c = groups[g]; c->name; c++) {
 			char left[64];
 
@@ -63,7 +62,7 @@ static void print_help(void)
 /* The command whose words are the first of argv; *words is how many they are. */
 static const struct command *find_command(int argc, char **argv, int *words)
 {
-	for (size_t g = 0; g < GROUPS; g++)
+	for (size_t g = 0; groups[g]; g++)
 		for (const struct command *c = groups[g]; c->name; c++) {
 			const char *second = strchr(c->name, ' ');
 			size_t first_len = second ? (size_t)(second - c->name) : strlen(c->name);
@@ -105,7 +104,7 @@ static bool print_group(const char *word)
 	size_t len = strlen(word);
 	bool any = false;
 
-	for (size_t g = 0; g < GROUPS; g++)
+	for (size_t g = 0; groups[g]; g++)
 		for (const struct command *c = groups[g]; c->name; c++)
 			if (!strncmp(c->name, word, len) && c->name[len] == ' ') {
 				print_usage(c);

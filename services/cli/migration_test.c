@@ -17,9 +17,11 @@ static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof *f);
 
-	snprintf(f->dir, sizeof f->dir, "/tmp/migration_test.XXXXXX");
+	assert_non_null(f);
+	snprintf(f->dir, sizeof f->dir, "/tmp/footfall-migration_test.XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
 	*state = f;
-	return mkdtemp(f->dir) ? 0 : -1;
+	return 0;
 }
 
 static void path_of(struct fixture *f, const char *name, char path[128])

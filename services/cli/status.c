@@ -236,9 +236,11 @@ static void print_rest(const struct report *r)
 	size_t i;
 
 	json_array_foreach(json_object_get(r->root, "services"), i, one)
+	{
 		printf("service  %-10s %s%s\n", text_of(one, "name"),
 			json_is_true(json_object_get(one, "ready")) ? "ready" : "not ready: ",
 			text_of(one, "says"));
+	}
 	if (json_object_get(r->root, "journal_bytes"))
 		printf("journal  %s bytes on disk\n",
 			result_count(count, number_of(r->root, "journal_bytes")));
@@ -250,11 +252,14 @@ static void print_rest(const struct report *r)
 			printf(", %s to %s", text_of(one, "first"), text_of(one, "last"));
 		putchar('\n');
 	}
-	json_array_foreach(json_object_get(r->root, "gaps"), i, one) printf(
-		"gap      producer %s lane %llu: %llu records missing after %llu, held up to "
-		"%llu\n",
-		text_of(one, "producer"), number_of(one, "lane"), number_of(one, "missing"),
-		number_of(one, "low"), number_of(one, "highest"));
+	json_array_foreach(json_object_get(r->root, "gaps"), i, one)
+	{
+		printf("gap      producer %s lane %llu: %llu records missing after %llu, held up "
+		       "to "
+		       "%llu\n",
+			text_of(one, "producer"), number_of(one, "lane"), number_of(one, "missing"),
+			number_of(one, "low"), number_of(one, "highest"));
+	}
 	if (json_object_get(r->root, "error"))
 		printf("error    %s\n", text_of(r->root, "error"));
 }

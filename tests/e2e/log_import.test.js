@@ -295,6 +295,24 @@ test('a site or key that is not known yet is tried again, and nothing is put dow
   assert.equal((await runImport(logFile)).imported, 1);
 });
 
+test('a server that rejects every event is an error, and nothing is put down', async () => {
+  fs.writeFileSync(logFile, lines(1, 3));
+  answerNext = (events) => ({ body: { accepted: 0, rejected: 3, unavailable: 0,
+    results: events.map((e, index) => ({ index, status: 'rejected', error: 'url is wrong' })) } });
+  const failed = await start(remote(logFile)).done;
+  assert.equal(failed.code, 1);
+  assert.match(failed.err, /rejects every event: url is wrong/);
+  answerNext = () => undefined;
+  assert.equal((await runImport(logFile)).imported, 3);
+});
+
+test('without the domain, pages are sent as paths of the site', async () => {
+  fs.writeFileSync(logFile, lines(1, 1));
+  const result = await start([logFile, '--site', site.toUpperCase(), '--url', `${url()}/`, '--key', key]).done;
+  assert.equal(result.code, 0, result.err);
+  assert.deepEqual(sentEvents().map((e) => [e.url, e.property_id]), [['/page/1', site]]);
+});
+
 test('skipped lines are counted by reason', async () => {
   fs.writeFileSync(logFile, [
     line(1), line(2, 'POST /form HTTP/1.1'), line(3, 'HEAD / HTTP/1.1'), line(4, 'GET /gone HTTP/1.1', 404),
