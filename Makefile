@@ -21,7 +21,7 @@ CFLAGS   := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-san
 HARDEN   := -fPIE
 endif
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(CFLAGS) $(WARNINGS) $(HARDEN) -I. -pthread -MMD -MP $(PKG_CFLAGS) \
-	-DFOOTFALL_VERSION='"$(FOOTFALL_VERSION)"'
+	-DFOOTFALL_VERSION=$(FOOTFALL_VERSION)
 ALL_LDFLAGS = $(CFLAGS) -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
 
 sources  := $(wildcard lib/*.c proto/*.c services/*/*.c tests/*/*.c)
@@ -35,7 +35,7 @@ unit_tests := $(patsubst %.c,$(BUILD)/%,$(filter %_test.c,$(sources)))
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' Makefile
+	@awk -F':.*## ' '/^[a-z][a-z_.-]*:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' Makefile
 
 run: install ## install what is missing, build, start everything, stay in front (Ctrl-C ends it)
 	@$(MAKE) --no-print-directory -s -j2 all && exec deploy/local/stack run
@@ -113,8 +113,8 @@ $(BUILD)/%_test: $(BUILD)/%_test.o $$(call modules_of,$$*) $(BUILD)/libfootfall.
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
 
 compile_commands.json: ## for editors and clang-tidy
-	@{ sep='['; for c in $(sources); do printf '%s\n{"directory":"%s","file":"%s","command":"$(CC) %s -c %s"}' \
-	  "$$sep" "$(CURDIR)" "$$c" "$$(printf '%s' '$(ALL_CFLAGS)' | sed 's/"/\\"/g')" "$$c"; sep=,; done; echo; echo ']'; } > $@
+	@{ sep='['; for c in $(sources); do printf '%s\n{"directory":"%s","file":"%s","command":"%s"}' \
+	  "$$sep" "$(CURDIR)" "$$c" "$(CC) $(ALL_CFLAGS) -c $$c"; sep=,; done; echo; echo ']'; } > $@
 
 clean: ## remove what was built
 	rm -rf build compile_commands.json

@@ -784,8 +784,10 @@ static int segments_find(struct journal *j, struct err *err)
 	size_t count = 0, size = 0;
 	struct dirent *entry;
 	DIR *dir = fdopendir(dup(j->dir_fd));
-	int rc = dir ? 0 : err_set(err, -errno, "journal %s: %s", j->dir, strerror(errno));
+	int rc = 0;
 
+	if (!dir)
+		return err_set(err, -errno, "journal %s: %s", j->dir, strerror(errno));
 	while (!rc && (entry = readdir(dir))) {
 		uint64_t number;
 		char end;
@@ -806,8 +808,7 @@ static int segments_find(struct journal *j, struct err *err)
 		}
 		numbers[count++] = number;
 	}
-	if (dir)
-		closedir(dir);
+	closedir(dir);
 	if (count)
 		qsort(numbers, count, sizeof *numbers, number_order);
 	for (size_t i = 0; i < count && !rc; i++) {

@@ -130,7 +130,7 @@ void pg_pool_close(struct pg_pool **pool_p)
 
 	if (!pool)
 		return;
-	for (int i = 0; i < pool->idle_count; i++)
+	for (int i = 0; pool->idle && i < pool->idle_count; i++)
 		PQfinish(pool->idle[i]);
 	free(pool->idle);
 	free(pool->conninfo);

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154 # sourced by stack
+# shellcheck shell=bash disable=SC2034,SC2154 # sourced by stack
 # The private PostgreSQL cluster: made once, reached by TCP on loopback with a password only.
 
 postgres_options=(-c "port=$((port + 44))" -c listen_addresses=127.0.0.1 -c unix_socket_directories=

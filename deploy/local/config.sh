@@ -13,8 +13,9 @@ port=${FOOTFALL_PORT:-8080}
 ingresses=${FOOTFALL_INGRESSES:-1}
 workers=${FOOTFALL_WORKERS:-1}
 whole_number() { # name value least most
-	[[ $2 =~ ^[0-9]{1,5}$ ]] && ((10#$2 >= $3 && 10#$2 <= $4)) ||
+	if ! [[ $2 =~ ^[0-9]{1,5}$ ]] || ((10#$2 < $3 || 10#$2 > $4)); then
 		die "$1 is \"$2\", must be a whole number from $3 to $4"
+	fi
 }
 
 # Before any of them is calculated with.
@@ -66,7 +67,8 @@ path_open() {
 	done
 	for dir in "${above[@]}"; do
 		"${as[@]}" test -x "$dir" && continue
-		setfacl -m u:footfall:--x "$dir" 2>/dev/null && "${as[@]}" test -x "$dir" ||
+		setfacl -m u:footfall:--x "$dir" 2>/dev/null || true
+		"${as[@]}" test -x "$dir" ||
 			die "the user footfall may not pass through $dir: clone into /opt, or run as a normal user"
 		say "the user footfall, who runs the services, may now pass through $dir (setfacl)"
 	done

@@ -1,4 +1,5 @@
 #include "services/cli/http_client.h"
+#include "lib/version.h"
 
 #include <curl/curl.h>
 #include <stdio.h>
@@ -64,7 +65,7 @@ int http_client_open(struct http_client **out, const char *bearer, long timeout_
 	curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, c);
 	curl_easy_setopt(c->curl, CURLOPT_ERRORBUFFER, c->reason);
-	curl_easy_setopt(c->curl, CURLOPT_USERAGENT, "footfall/" FOOTFALL_VERSION);
+	curl_easy_setopt(c->curl, CURLOPT_USERAGENT, "footfall/" VERSION_TEXT);
 	*out = c;
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include "lib/secret.h"
 #include "lib/settings.h"
 #include "lib/span.h"
+#include "lib/version.h"
 #include "services/cli/command.h"
 
 #define EXIT_WRONG_USE 2
@@ -130,7 +131,7 @@ int main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	if (!call.command && !strcmp(argv[1], "--version")) {
-		puts("footfall " FOOTFALL_VERSION);
+		puts("footfall " VERSION_TEXT);
 		return EXIT_SUCCESS;
 	}
 	if (!call.command && asks_for_help(argc - 1, argv + 1)) {
