@@ -134,8 +134,9 @@ static void the_ledger_of_another_site_is_refused(void **state)
 
 static void a_damaged_ledger_is_refused_and_left_as_it_is(void **state)
 {
-	static const char *const damaged[] = { "", "{", "{\"version\":1}", "[]",
-		"{\"version\":1,\"property_id\":\"" SITE "\",\"key\":\"ab\",\"files\":{}}" };
+	static const char short_key[] =
+		"{\"version\":1,\"property_id\":\"" SITE "\",\"key\":\"ab\",\"files\":{}}";
+	static const char *const damaged[] = { "", "{", "{\"version\":1}", "[]", short_key };
 	struct fixture *f = *state;
 
 	assert_int_equal(safe_file_folders(f->path, &f->err), 0);
