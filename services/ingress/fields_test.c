@@ -1,0 +1,158 @@
+#include "lib/check.h"
+#include "services/ingress/fields.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static json_t *json(const char *text)
+{
+	json_t *value = json_loads(text, JSON_DECODE_ANY, NULL);
+
+	assert_non_null(value);
+	return value;
+}
+
+static void numbers_are_read_from_numbers_and_their_texts(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t number;
+	} cases[] = { { "17", 17 }, { "17.9", 17 }, { "\"17\"", 17 }, { "0", 0 },
+		{ "-1", EVENT_NONE }, { "\"\"", EVENT_NONE }, { "\"17x\"", EVENT_NONE },
+		{ "true", EVENT_NONE }, { "1e300", EVENT_NONE }, { "[]", EVENT_NONE } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		json_t *value = json(cases[i].text);
+
+		assert_int_equal(field_number(value), cases[i].number);
+		json_decref(value);
+	}
+	assert_int_equal(field_number(NULL), EVENT_NONE);
+}
+
+static void assert_props(const char *given, const char *kept)
+{
+	json_t *value = json(given);
+	struct err err;
+	char *text;
+
+	assert_int_equal(field_props(&text, value, &err), 0);
+	if (kept)
+		assert_string_equal(text, kept);
+	else
+		assert_null(text);
+	free(text);
+	json_decref(value);
+}
+
+static void properties_are_plain_values_as_texts(void **state)
+{
+	(void)state;
+	assert_props("{\"b\":1,\"a\":\"x\",\"c\":true,\"d\":1.5}",
+		"{\"a\":\"x\",\"b\":\"1\",\"c\":\"true\",\"d\":\"1.5\"}");
+	assert_props("\"{\\\"a\\\":\\\"x\\\"}\"", "{\"a\":\"x\"}");
+	assert_props("{\"a\":[1],\"b\":{},\"c\":null,\"d\":\"  \"}", NULL);
+	assert_props("\"no json\"", NULL);
+	assert_props("[1,2]", NULL);
+}
+
+static void a_property_beyond_its_bound_is_refused(void **state)
+{
+	json_t *props = json_object();
+	char *text, big[2002];
+	struct err err;
+
+	(void)state;
+	memset(big, 'v', sizeof big - 1);
+	big[sizeof big - 1] = '\0';
+	json_object_set_new(props, "k", json_string(big));
+	assert_int_equal(field_props(&text, props, &err), -EINVAL);
+	json_decref(props);
+}
+
+static void of_more_than_thirty_properties_thirty_are_kept(void **state)
+{
+	json_t *props = json_object(), *kept;
+	char *text, key[8];
+	struct err err;
+
+	(void)state;
+	for (int i = 0; i < 40; i++) {
+		snprintf(key, sizeof key, "k%02d", i);
+		json_object_set_new(props, key, json_string("v"));
+	}
+	assert_int_equal(field_props(&text, props, &err), 0);
+	kept = json(text);
+	assert_int_equal(json_object_size(kept), 30);
+	json_decref(kept);
+	json_decref(props);
+	free(text);
+}
+
+static void revenue_needs_an_amount_and_a_currency(void **state)
+{
+	static const char *const bad[] = { "{}", "{\"amount\":1}", "{\"currency\":\"EUR\"}",
+		"{\"amount\":\"x\",\"currency\":\"EUR\"}", "{\"amount\":1,\"currency\":\"EURO\"}",
+		"{\"amount\":1e30,\"currency\":\"EUR\"}", "17" };
+	struct field_revenue revenue;
+	json_t *value = json("{\"amount\":\"12.5\",\"currency\":\"eur\"}");
+	struct err err;
+
+	(void)state;
+	assert_int_equal(field_revenue(&revenue, value, &err), 0);
+	assert_string_equal(revenue.amount, "12.500");
+	assert_string_equal(revenue.currency, "EUR");
+	json_decref(value);
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		value = json(bad[i]);
+		assert_int_equal(field_revenue(&revenue, value, &err), -EINVAL);
+		json_decref(value);
+	}
+	assert_int_equal(field_revenue(&revenue, NULL, &err), 0);
+	assert_string_equal(revenue.amount, "");
+}
+
+static void a_name_says_what_an_event_is(void **state)
+{
+	struct event ev = { .kind = 0 };
+	char longest[2 * 121 + 1] = "";
+	struct err err;
+
+	(void)state;
+	assert_int_equal(field_name(&ev, SPAN("pageview"), &err), 0);
+	assert_int_equal(ev.kind, EVENT_PAGEVIEW);
+	assert_int_equal(field_name(&ev, SPAN(" Sign up "), &err), 0);
+	assert_int_equal(ev.kind, EVENT_CUSTOM);
+	assert_true(span_equals(ev.name, SPAN("Sign up")));
+	assert_int_equal(field_name(&ev, SPAN("  "), &err), -EINVAL);
+	for (int i = 0; i < 121; i++) /* characters are counted, not bytes */
+		memcpy(longest + 2 * i, "\xc3\xa9", 3);
+	assert_int_equal(field_name(&ev, span_of(longest), &err), -EINVAL);
+	assert_int_equal(field_name(&ev, span_first(span_of(longest), 240), &err), 0);
+}
+
+static void the_first_accepted_language_counts(void **state)
+{
+	(void)state;
+	assert_true(span_equals(field_accept_language(SPAN("de-CH, de;q=0.9")), SPAN("de-CH")));
+	assert_true(span_equals(field_accept_language(SPAN("fr;q=0.9")), SPAN("fr")));
+	assert_true(span_equals(field_accept_language(SPAN("")), SPAN("")));
+	assert_true(span_equals(field_accept_language(SPAN("*")), SPAN("")));
+	assert_true(span_equals(field_accept_language(SPAN("<script>")), SPAN("")));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(numbers_are_read_from_numbers_and_their_texts),
+		cmocka_unit_test(properties_are_plain_values_as_texts),
+		cmocka_unit_test(a_property_beyond_its_bound_is_refused),
+		cmocka_unit_test(of_more_than_thirty_properties_thirty_are_kept),
+		cmocka_unit_test(revenue_needs_an_amount_and_a_currency),
+		cmocka_unit_test(a_name_says_what_an_event_is),
+		cmocka_unit_test(the_first_accepted_language_counts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
