@@ -74,7 +74,7 @@ static void a_property_beyond_its_bound_is_refused(void **state)
 static void of_more_than_thirty_properties_thirty_are_kept(void **state)
 {
 	json_t *props = json_object(), *kept;
-	char *text, key[8];
+	char *text, key[16];
 	struct err err;
 
 	(void)state;
