@@ -1,48 +1,66 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # sourced by stack
-# The private PostgreSQL cluster: made once, reached by TCP on loopback with a password only.
+# The private PostgreSQL cluster: made once, reached by TCP on loopback with a password only (a socket's
+# path may have 107 bytes, a home more).
 
+# shellcheck disable=SC2034 # become() uses it
 postgres_options=(-c "port=$((port + 44))" -c listen_addresses=127.0.0.1 -c unix_socket_directories=
 	-c shared_buffers=64MB -c max_connections=60 -c max_wal_size=512MB -c wal_compression=on
 	-c "log_line_prefix=%m [%p] %q%u@%d " -c fsync=on -c full_page_writes=on -c synchronous_commit=on)
 
 superuser() { # psql as the cluster's superuser
-	PGPASSWORD=$(cat "$home/secrets/superuser") PGCONNECT_TIMEOUT=5 "$pg_bin/psql" -X -q -v ON_ERROR_STOP=1 \
+	PGPASSWORD=$(<"$home/secrets/superuser") PGCONNECT_TIMEOUT=5 "$pg_bin/psql" -X -q -v ON_ERROR_STOP=1 \
 		-h 127.0.0.1 -p "$((port + 44))" -U postgres "$@"
 }
 
-# A cluster is made beside its place and moved there when it is whole.
+cluster_check() {
+	local made_by=$POSTGRES_MAJOR
+	[ ! -e "$home/pg/PG_VERSION" ] || made_by=$(<"$home/pg/PG_VERSION")
+	[ "$made_by" = "$POSTGRES_MAJOR" ] ||
+		die "$home/pg was made by PostgreSQL $made_by, this is $POSTGRES_MAJOR: dump it there and restore it here"
+}
+
+# A cluster is made beside its place and moved there when it is whole and on disk.
 cluster_make() {
-	local made_by
 	if [ -e "$home/pg/PG_VERSION" ]; then
-		made_by=$(cat "$home/pg/PG_VERSION")
-		[ "$made_by" = "$POSTGRES_MAJOR" ] ||
-			die "$home/pg was made by PostgreSQL $made_by, this is $POSTGRES_MAJOR: dump and restore it"
+		cluster_unlock
 		return 0
 	fi
 	say "making a PostgreSQL cluster in $home/pg"
 	rm -rf "$home/pg.new"
+	mkdir -m 700 "$home/pg.new"
+	[ ${#as[@]} -eq 0 ] || chown "$user:$user" "$home/pg.new"
 	"${as[@]}" "$pg_bin/initdb" -D "$home/pg.new" -U postgres --pwfile="$home/secrets/superuser" \
 		--auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 --data-checksums \
-		>"$home/log/initdb.log" 2>&1 || fail initdb
-	mv "$home/pg.new" "$home/pg"
+		>"$home/log/initdb.log" 2>&1 </dev/null || fail initdb
+	mv -T "$home/pg.new" "$home/pg"
 }
 
+# postmaster.pid outlives a power cut, and the pid in it may by then be any other process of this user,
+# at which PostgreSQL refuses to start. It goes when nothing works in the data folder.
+cluster_unlock() {
+	[ -e "$home/pg/postmaster.pid" ] || return 0
+	find /proc/[0-9]*/cwd -maxdepth 0 -lname "$(realpath "$home/pg")" 2>/dev/null | grep -q . ||
+		rm -f "$home/pg/postmaster.pid"
+}
+
+# Accepting connections; after a power cut it first reads its log again, which may take minutes.
 cluster_wait() {
 	local tries
-	for ((tries = 0; tries < 600; tries++)); do
-		superuser -c 'select 1' postgres >/dev/null 2>&1 && return 0
+	for ((tries = 0; ; tries++)); do
+		"$pg_bin/pg_isready" -q -h 127.0.0.1 -p "$((port + 44))" && return 0
 		alive postgres || fail postgres
-		nap 0.1
+		[ $tries != 100 ] || say "PostgreSQL is recovering (log: $home/log/postgres.log)"
+		nap 0.05
 	done
-	fail postgres
 }
 
 cluster_roles() {
 	local role db
 	{
+		echo "set log_min_error_statement = panic;" # no password in a log
 		cat "$root/deploy/schema/roles.sql"
 		for role in "${role_names[@]}"; do # hexadecimal: needs no quoting
-			echo "alter role footfall_$role login password '$(cat "$home/secrets/$role.password")';"
+			echo "alter role footfall_$role login password '$(<"$home/secrets/$role.password")';"
 		done
 		for db in app metrics; do
 			echo "select 'create database footfall_$db owner footfall_owner' where not exists (select from pg_database where datname = 'footfall_$db') \\gexec"

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # sourced by stack, which sets and uses these
-# Where everything is, which ports it takes, and what the services are told.
+# Where everything is, which ports it takes, who it runs as, and what the services are told.
 
 say() { echo "footfall: $*"; }
 die() {
@@ -7,111 +7,161 @@ die() {
 	exit 1
 }
 
-home=${FOOTFALL_HOME:-$root/.run}
-case $home in /*) ;; *) home=$PWD/$home ;; esac
-port=${FOOTFALL_PORT:-8080}
-ingresses=${FOOTFALL_INGRESSES:-1}
-workers=${FOOTFALL_WORKERS:-1}
-whole_number() { # name value least most
-	if ! [[ $2 =~ ^[0-9]{1,5}$ ]] || ((10#$2 < $3 || 10#$2 > $4)); then
-		die "$1 is \"$2\", must be a whole number from $3 to $4"
+number() { # variable, setting, value, least, most
+	if ! [[ $3 =~ ^[0-9]{1,5}$ ]] || ((10#$3 < $4 || 10#$3 > $5)); then
+		die "$2 is \"$3\", must be a whole number from $4 to $5"
 	fi
+	printf -v "$1" %d "$((10#$3))"
 }
 
-# Before any of them is calculated with.
-whole_number FOOTFALL_PORT "$port" 1 65400
-whole_number FOOTFALL_INGRESSES "$ingresses" 1 10
-whole_number FOOTFALL_WORKERS "$workers" 1 10
+number port FOOTFALL_PORT "${FOOTFALL_PORT:-8080}" 1 65400
+number ingresses FOOTFALL_INGRESSES "${FOOTFALL_INGRESSES:-1}" 1 10
+number workers FOOTFALL_WORKERS "${FOOTFALL_WORKERS:-1}" 1 10
+home=$(realpath -ms -- "${FOOTFALL_HOME:-$root/.run}")
 app_url=${FOOTFALL_APP_URL:-http://localhost:$port}
 bin=$root/build/bin
 pg_bin=/usr/lib/postgresql/$POSTGRES_MAJOR/bin
 role_names=(owner ingress worker query console)
+# What of the repository the running services read.
+read_by_services=("$bin" "$root/build/web" "$root/services/tracker" "$root/deploy/schema"
+	"$root/node_modules/uap-core" "$root/node_modules/@ip-location-db")
+PATH=$PATH:/usr/sbin:/sbin
 
-# As root, everything runs as a user of its own; as somebody else, as that user.
+# The stack's databases are its own: what is said of others, for other programs, must not reach it.
+unset "${!PG@}" FOOTFALL_{APP_DB,METRICS_DB}{,_FILE} FOOTFALL_{SCHEMA_DIR,INGRESS_URL,ADMIN_PORTS,ADMIN_ADDR}
+for i in FOOTFALL_GEOIP_DB FOOTFALL_UA_RULES; do # we leave the folder that they are relative to
+	[ -z "${!i:-}" ] || export "$i=$(realpath -ms -- "${!i}")"
+done
+
+# As root, everything runs as a user of its own; as somebody else, as that user. What root writes lies in
+# folders that only root can write to.
+user=$(id -un)
 as=()
 if [ "$(id -u)" = 0 ]; then
+	user=footfall
 	as=(setpriv --reuid=footfall --regid=footfall --clear-groups --no-new-privs)
+	export HOME=$home
 fi
 
 services=()
 declare -A admin_port
+ports_wanted=("$port:the door") # port:whose
 for ((i = 0; i < ingresses; i++)); do
 	services+=("ingress-$i")
 	admin_port[ingress-$i]=$((port + 50 + i))
+	for n in 10 20 30 50; do ports_wanted+=("$((port + n + i)):ingress"); done
 done
 for ((i = 0; i < workers; i++)); do
 	services+=("worker-$i")
 	admin_port[worker-$i]=$((port + 60 + i))
+	ports_wanted+=("$((port + 60 + i)):worker")
 done
 services+=(query console)
 admin_port[query]=$((port + 70))
 admin_port[console]=$((port + 71))
+ports_wanted+=("$((port + 40)):query" "$((port + 41)):query" "$((port + 70)):query"
+	"$((port + 42)):console" "$((port + 71)):console" "$((port + 44)):PostgreSQL")
 
 config_check() {
-	local program
+	local program lowest
 	for program in "$pg_bin/postgres" "$bin/ingress" "$bin/worker" "$bin/query" "$bin/console" \
 		"$bin/footfall"; do
 		[ -x "$program" ] || die "$program is missing: run it by \`make run\` or \`make up\`"
 	done
-	PATH=$PATH:/usr/sbin:/sbin command -v nginx >/dev/null || die "nginx is missing: run it by \`make run\`"
-	[ -f "$root/build/web/index.html" ] || die "build/web is missing: run it by \`make run\`"
+	command -v nginx >/dev/null || die "nginx is missing: run it by \`make run\` or \`make up\`"
+	[ -f "$root/build/web/index.html" ] || die "build/web is missing: run it by \`make run\` or \`make up\`"
+	# nginx.conf and the command line's `env` have no quoting for these.
+	case $root$home in
+	*[\"\$\\]* | *[[:cntrl:]]*) die "the folders $root and $home may not have \", \$ or \\ in their names" ;;
+	esac
+	lowest=$(cat /proc/sys/net/ipv4/ip_unprivileged_port_start 2>/dev/null) || lowest=1024
+	[ "$port" -ge "$lowest" ] ||
+		die "port $port is for root alone and nothing here runs as root: set FOOTFALL_PORT to $lowest or above"
+}
+
+# Is home ours to use? Looks only.
+home_check() {
+	local owner above=$home no_writing="cannot write to $home: FOOTFALL_HOME chooses another folder"
+	if [ ! -e "$home" ]; then
+		while [ ! -e "$above" ]; do above=$(dirname "$above"); done
+		if ! [ -d "$above" ] || ! [ -w "$above" ]; then die "$no_writing"; fi
+		return 0
+	fi
+	owner=$(stat -Lc %U "$home")
+	[ -d "$home" ] || die "$home is not a folder: FOOTFALL_HOME chooses another"
+	if ! [ -w "$home" ] || ! [ -x "$home" ]; then die "$no_writing (this one belongs to $owner)"; fi
+	[ -z "$(ls -A "$home")" ] && return 0
+	[ -e "$home/lock" ] ||
+		die "$home holds something else than a stack: FOOTFALL_HOME chooses another folder"
+	[ ! -e "$home/pg" ] || owner=$(stat -Lc %U "$home/pg")
+	case $owner in
+	"$user" | root) ;;
+	footfall) die "$home was made by root: run as root, or let FOOTFALL_HOME choose another folder" ;;
+	*) die "$home was made by $owner: run as $owner, or let FOOTFALL_HOME choose another folder" ;;
+	esac
 }
 
 # Let the user that everything runs as pass through the folders above: just search, on just those that
 # refuse it (typically /root).
 path_open() {
-	local dir=$1 above=() i
+	local dir above=()
+	dir=$(realpath -- "$1")
 	while [ "$dir" != / ]; do
 		dir=$(dirname "$dir")
 		above=("$dir" "${above[@]}")
 	done
 	for dir in "${above[@]}"; do
 		"${as[@]}" test -x "$dir" && continue
-		setfacl -m u:footfall:--x "$dir" 2>/dev/null || true
+		setfacl -m "u:$user:--x" "$dir" 2>/dev/null || true
 		"${as[@]}" test -x "$dir" ||
-			die "the user footfall may not pass through $dir: clone into /opt, or run as a normal user"
-		say "the user footfall, who runs the services, may now pass through $dir (setfacl)"
+			die "the user $user, who runs the services, may not pass through $dir: clone into /opt, or run as a normal user"
+		say "the user $user, who runs the services, may now pass through $dir (setfacl)"
+	done
+}
+
+# Of a clone made with umask 077: let that user read what the services read.
+files_open() {
+	local path first
+	for path in "${read_by_services[@]}"; do
+		path_open "$path"
+		first=$("${as[@]}" find -L "$path" ! -readable -print -quit 2>/dev/null) || first=${first:-$path}
+		[ -n "$first" ] || continue
+		setfacl -R -m "u:$user:rX" "$(realpath -- "$path")" 2>/dev/null || true
+		"${as[@]}" test -r "$first" ||
+			die "the user $user, who runs the services, may not read $first: chmod -R go+rX $root"
+		say "the user $user, who runs the services, may now read $path (setfacl)"
 	done
 }
 
 home_make() {
 	local dir
-	if [ ${#as[@]} -gt 0 ] && ! id -u footfall >/dev/null 2>&1; then
+	if [ ${#as[@]} -gt 0 ] && ! id -u "$user" >/dev/null 2>&1; then
 		useradd --system --user-group --no-create-home --home-dir /nonexistent \
-			--shell /usr/sbin/nologin footfall || die "cannot make the user footfall"
+			--shell /usr/sbin/nologin "$user" || die "cannot make the user $user"
 	fi
-	if ! mkdir -p "$home" 2>/dev/null || [ ! -w "$home" ]; then
-		die "cannot write to $home: FOOTFALL_HOME chooses another folder"
-	fi
+	umask 022
+	mkdir -p "$home" 2>/dev/null || die "cannot write to $home: FOOTFALL_HOME chooses another folder"
+	chmod 700 "$home"
+	exec 9>>"$home/lock"
 	for dir in secrets journal log nginx ledger; do
 		mkdir -p "$home/$dir"
+		chmod 700 "$home/$dir"
 	done
-	chmod 700 "$home/secrets" "$home/journal" "$home/ledger"
 	[ ${#as[@]} -gt 0 ] || return 0
-	chown footfall:footfall "$home" "$home"/{secrets,journal,log,nginx,ledger}
-	path_open "$home"
-	path_open "$root/build"
-	for dir in build/bin/ingress build/web/index.html node_modules/uap-core/regexes.yaml \
-		services/tracker/footfall.js; do
-		"${as[@]}" test -r "$root/$dir" ||
-			die "the user footfall may not read $root/$dir: chmod -R go+rX $root"
-	done
+	chown "root:$user" "$home" "$home"/{secrets,log,ledger}
+	chmod 750 "$home" "$home/secrets"
+	chown "$user:$user" "$home"/{journal,nginx}
+	path_open "$home/lock"
+	files_open
 }
 
 # Every port is looked at before anything is started.
 ports_check() {
-	local used i wanted=("$port:the door" "$((port + 40)):query" "$((port + 41)):query"
-		"$((port + 42)):console" "$((port + 44)):PostgreSQL" "$((port + 70)):query"
-		"$((port + 71)):console")
-	for ((i = 0; i < ingresses; i++)); do
-		wanted+=("$((port + 10 + i)):ingress" "$((port + 20 + i)):ingress"
-			"$((port + 30 + i)):ingress" "$((port + 50 + i)):ingress")
-	done
-	for ((i = 0; i < workers; i++)); do wanted+=("$((port + 60 + i)):worker"); done
+	local used i
 	# Listening sockets: state 0A; the port is the hexadecimal behind the address's colon.
-	used=" $(awk '$4 == "0A" { sub(/.*:/, "", $2); print $2 }' /proc/net/tcp /proc/net/tcp6 2>/dev/null |
-		sort -u | tr '\n' ' ')"
-	for i in "${wanted[@]}"; do
+	used=" $(cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
+		awk '$4 == "0A" { sub(/.*:/, "", $2); print $2 }' | sort -u | tr '\n' ' ')" || true
+	for i in "${ports_wanted[@]}"; do
 		case $used in
 		*" $(printf %04X "${i%%:*}") "*)
 			die "port ${i%%:*} (${i#*:}) is in use: stop what uses it, or set FOOTFALL_PORT"
@@ -120,31 +170,35 @@ ports_check() {
 	done
 }
 
-secret_file() { # path: made once, 192 random bits
-	[ -s "$1" ] || (umask 077 && od -An -N24 -tx1 /dev/urandom | tr -d ' \n' >"$1.new" && mv "$1.new" "$1")
+private_file() { # path: standard input, into a file for us and who runs the services
+	(umask 077 && cat >"$1.new")
+	if [ ${#as[@]} -gt 0 ]; then
+		chown "root:$user" "$1.new"
+		chmod 640 "$1.new"
+	fi
+	mv "$1.new" "$1"
 }
 
-private_file() { # path: standard input into a file that only its owner reads
-	(umask 077 && cat >"$1.new" && mv "$1.new" "$1")
+secret_file() { # path: made once, 192 random bits
+	[ -s "$1" ] || od -An -N24 -tx1 /dev/urandom | tr -d ' \n' | private_file "$1"
 }
 
 config_write() {
-	local role db i links='' upstreams=''
+	local role db i upstreams='' listen='' ports='' text
 	secret_file "$home/secrets/superuser"
 	for role in "${role_names[@]}"; do
 		secret_file "$home/secrets/$role.password"
 		for db in app metrics; do
-			private_file "$home/secrets/$role.$db" <<<"host=127.0.0.1 port=$((port + 44)) dbname=footfall_$db user=footfall_$role password=$(cat "$home/secrets/$role.password")"
+			private_file "$home/secrets/$role.$db" <<<"host=127.0.0.1 port=$((port + 44)) dbname=footfall_$db user=footfall_$role password=$(<"$home/secrets/$role.password")"
 		done
 	done
+	ingress_links=''
 	for ((i = 0; i < ingresses; i++)); do
-		links+=${links:+,}127.0.0.1:$((port + 20 + i)):$((port + 30 + i))
+		ingress_links+=${ingress_links:+,}127.0.0.1:$((port + 20 + i)):$((port + 30 + i))
 		upstreams+="server 127.0.0.1:$((port + 10 + i)) max_fails=0; "
 	done
-	ingress_links=$links
-	local ports=''
 	for i in "${services[@]}"; do ports+=${ports:+,}$i=${admin_port[$i]}; done
-	cat >"$home/env" <<-END
+	private_file "$home/env" <<-END
 		FOOTFALL_PORT=$port
 		FOOTFALL_APP_URL=$app_url
 		FOOTFALL_INGRESS_URL=http://127.0.0.1:$((port + 10))
@@ -153,10 +207,15 @@ config_write() {
 		FOOTFALL_SCHEMA_DIR=$root/deploy/schema
 		FOOTFALL_ADMIN_PORTS=$ports
 	END
-	sed -e "s,@HOME@,$home,g" -e "s,@WEB@,$root/build/web,g" -e "s,@PORT@,$port,g" \
-		-e "s,@INGRESSES@,$upstreams,g" -e "s,@QUERY@,127.0.0.1:$((port + 40)),g" \
-		-e "s,@CONSOLE@,127.0.0.1:$((port + 42)),g" "$here/nginx.conf.in" >"$home/nginx/nginx.conf"
-	[ ${#as[@]} -eq 0 ] || chown -R footfall:footfall "$home/secrets" "$home/nginx" "$home/env"
+	[ ! -e /proc/net/if_inet6 ] || listen="listen [::]:$port default_server;" # a kernel may have no IPv6
+	text=$(<"$here/nginx.conf.in")
+	text=${text//@WEB@/"$root/build/web"}
+	text=${text//@PORT@/"$port"}
+	text=${text//@LISTEN_IPV6@/"$listen"}
+	text=${text//@INGRESSES@/"$upstreams"}
+	text=${text//@QUERY@/"127.0.0.1:$((port + 40))"}
+	text=${text//@CONSOLE@/"127.0.0.1:$((port + 42))"}
+	private_file "$home/nginx.conf" <<<"$text"
 }
 
 cli() {
@@ -164,12 +223,18 @@ cli() {
 }
 
 # Replace this process by the named one.
-become() {
-	local name=$1 n=${1##*-} signal=TERM
+become() { # name, pid of the supervisor
+	local name=$1 n=${1##*-} signal=TERM program=()
 	export FOOTFALL_ADMIN_ADDR=127.0.0.1:${admin_port[$name]:-}
 	case $name in
-	postgres) signal=INT ;;
-	door) signal=QUIT ;;
+	postgres)
+		signal=INT
+		program=("$pg_bin/postgres" -D "$home/pg" "${postgres_options[@]}")
+		;;
+	door)
+		signal=QUIT
+		program=(nginx -p "$home/nginx/" -e stderr -c "$home/nginx.conf")
+		;;
 	ingress-*)
 		export FOOTFALL_INGRESS_ADDR=127.0.0.1:$((port + 10 + n)) FOOTFALL_PUSH_ADDR=127.0.0.1:$((port + 20 + n))
 		export FOOTFALL_ACK_ADDR=127.0.0.1:$((port + 30 + n)) FOOTFALL_JOURNAL_DIR=$home/journal
@@ -191,11 +256,9 @@ become() {
 		export FOOTFALL_APP_DB_FILE=$home/secrets/console.app
 		;;
 	esac
-	# With the supervisor everything ends, also when that was killed.
-	local run=(setsid setpriv --pdeathsig "$signal" "${as[@]:1}")
-	case $name in
-	postgres) exec "${run[@]}" "$pg_bin/postgres" -D "$home/pg" "${postgres_options[@]}" ;;
-	door) PATH=$PATH:/usr/sbin exec "${run[@]}" nginx -p "$home/nginx" -e stderr -c nginx.conf ;;
-	*) exec "${run[@]}" "$bin/${name%-*}" ;;
-	esac
+	[ ${#program[@]} -gt 0 ] || program=("$bin/${name%-*}")
+	# With the supervisor everything ends, also when that was killed: before this line, too.
+	# shellcheck disable=SC2016 # it is the new shell's parent that counts
+	exec setsid setpriv --pdeathsig "$signal" "${as[@]:1}" \
+		sh -c '[ "$PPID" = "$1" ] || exit; shift; exec "$@"' sh "$2" "${program[@]}"
 }

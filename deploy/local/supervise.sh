@@ -1,9 +1,11 @@
 # shellcheck shell=bash disable=SC2154 # sourced by stack
-# A small supervisor: each process is a background job of this shell; one that dies is started again,
-# after a delay that doubles while it keeps dying.
+# A small supervisor: each process is a background job of this shell, in a session of its own (so Ctrl-C
+# reaches the supervisor alone); one that dies is started again, after a delay that doubles while it
+# keeps dying.
 
-declare -A pid_of name_of since delay_of
+declare -A pid_of name_of since delay_of # since: second of the start; delay_of: tenths of a second
 stopped=''
+watcher=''
 log_most=$((10 << 20)) # bytes; a larger log is put aside at the process's start
 
 exec {never}<> <(:) # a pipe that nothing comes out of: waiting for it is a sleep without a process
@@ -19,11 +21,31 @@ processes_note() {
 }
 
 processes_show() {
-	local name pid
+	local name pid at state
 	running >/dev/null || die "nothing is running in $home"
 	while read -r name pid; do
-		printf '%-12s pid %-8s %s\n' "$name" "$pid" "${admin_port[$name]:+admin port ${admin_port[$name]}}"
+		at=${admin_port[$name]:-} state=''
+		if [ -n "$at" ]; then
+			case $(http_status "$at" /readyz) in *' 200 '*) state=ready ;; *) state='not ready' ;; esac
+			at="admin port $at"
+		fi
+		printf '%-12s pid %-8s %-16s %s\n' "$name" "$pid" "$at" "$state"
 	done <"$home/processes"
+}
+
+# What a killed supervisor left ends by itself; wait for that.
+leftovers_wait() {
+	local tries name pid left
+	[ -e "$home/processes" ] || return 0
+	for ((tries = 0; tries < 100; tries++)); do
+		left=''
+		while read -r name pid; do
+			case "$(tr '\0' ' ' <"/proc/$pid/cmdline")" in *"$home/"* | "$bin/"*) left=$name ;; esac
+		done <"$home/processes" 2>/dev/null
+		[ -n "$left" ] || return 0
+		[ $tries != 0 ] || say "waiting for what a killed supervisor left to end"
+		nap 0.1
+	done
 }
 
 spawn() { # name
@@ -32,25 +54,30 @@ spawn() { # name
 	(
 		trap - INT TERM HUP EXIT
 		exec </dev/null >>"$log" 2>&1 9>&-
-		[ "$delay" = 0 ] || nap "$delay"
-		become "$name"
+		[ "$delay" = 0 ] || nap "$((delay / 10)).$((delay % 10))"
+		exec {never}<&-
+		become "$name" $$
 	) &
 	pid_of[$name]=$!
 	name_of[$!]=$name
-	since[$name]=$SECONDS
+	since[$name]=$((SECONDS + delay / 10))
 	processes_note
 }
 
-# Start a dead process again: at once when it had run for a while, else later each time.
-revive() { # name, exit status
-	local name=$1 status=$2 delay=${delay_of[$1]:-0}
-	if ((SECONDS - since[$name] >= 30)) || [ "$delay" = 0 ]; then
-		delay=0.5
+# Start a dead process again: soon when it had run for a while, else later each time.
+revive() { # name, pid, exit status
+	local name=$1 delay=${delay_of[$1]:-0} last
+	if ((delay == 0 || SECONDS - since[$name] >= 30)); then
+		delay=5
 	else
-		delay=$(awk -v d="$delay" 'BEGIN { d *= 2; print d > 15 ? 15 : d }')
+		delay=$((delay * 2 > 150 ? 150 : delay * 2))
 	fi
 	delay_of[$name]=$delay
-	say "$name ended (status $status), starting it again in $delay s (log: $home/log/$name.log)" >&2
+	# What it left running, as nginx its workers, holds what it needs: its ports.
+	kill -KILL -- "-$2" 2>/dev/null || true
+	say "$name ended (status $3), starting it again in $((delay / 10)).$((delay % 10)) s (log: $home/log/$name.log)" >&2
+	last=$(tail -n 1 "$home/log/$name.log" 2>/dev/null | cut -c1-300)
+	[ -z "$last" ] || echo "    $last" >&2
 	spawn "$name"
 }
 
@@ -62,14 +89,29 @@ supervise() {
 		name=${name_of[${dead:-none}]:-}
 		[ -n "$name" ] || continue
 		unset "name_of[$dead]"
-		kill -KILL -- "-$dead" 2>/dev/null || true # what it left: nginx's workers keep the port
-		revive "$name" $status
+		revive "$name" "$dead" $status
 	done
+}
+
+# Show the services' errors, as they come, where the supervisor speaks.
+errors_show() {
+	local name logs=() line last=''
+	for name in "${services[@]}"; do logs+=("$home/log/$name.log"); done
+	tail -n 0 -qF --pid=$$ "${logs[@]}" 2>/dev/null 9>&- > >(
+		exec 9>&-
+		trap '' INT
+		while read -r line; do
+			[[ $line =~ '"level":"'(error|alarm)'","service":"'([^\"]*)'","msg":"'(.*)'"' ]] || continue
+			[ "${BASH_REMATCH[3]}" = "$last" ] || echo "footfall: ${BASH_REMATCH[3]:0:300}" >&2
+			last=${BASH_REMATCH[3]}
+		done
+	) &
+	watcher=$!
 }
 
 # First line of an HTTP answer on loopback.
 http_status() { # port, path
-	local line=''
+	local line='' tcp
 	exec {tcp}<>"/dev/tcp/127.0.0.1/$1" || return 1
 	printf 'GET %s HTTP/1.0\r\nHost: localhost\r\n\r\n' "$2" >&"$tcp"
 	read -rt 5 -u "$tcp" line || true
@@ -80,7 +122,7 @@ http_status() { # port, path
 wait_ready() { # name
 	local name=$1 at=${admin_port[$1]:-$port} path=/readyz tries
 	[ "$name" != door ] || path=/
-	for ((tries = 0; tries < 600; tries++)); do
+	for ((tries = 0; tries < 1200; tries++)); do
 		case $(http_status "$at" $path) in *' 200 '*) return 0 ;; esac
 		alive "$name" || fail "$name"
 		nap 0.05
@@ -92,30 +134,32 @@ wait_ready() { # name
 fail() { # name of a log
 	{
 		say "$1 did not start; the end of $home/log/$1.log:"
-		tail -n 5 "$home/log/$1.log" 2>/dev/null | sed 's/^/    /'
+		tail -n 5 "$home/log/$1.log" 2>/dev/null | cut -c1-300 | sed 's/^/    /'
 	} >&2
 	exit 1
 }
 
-stop_some() { # signal, names…
-	local signal=$1 name tries left
-	shift
+# Who has not ended by then is killed, with all that it started.
+stop_some() { # signal, tenths of a second, names…
+	local signal=$1 end=$2 name tries left
+	shift 2
 	for name in "$@"; do alive "$name" && kill -"$signal" "${pid_of[$name]}" 2>/dev/null; done
-	for ((tries = 0; tries < 160; tries++)); do
+	for ((tries = 0; tries < end * 5; tries++)); do
 		left=''
 		for name in "$@"; do alive "$name" && left+=" $name"; done
 		[ -n "$left" ] || return 0
-		nap 0.05
+		nap 0.02
 	done
 	for name in $left; do
-		say "$name has not ended within 8 s, killing it" >&2
-		kill -KILL -- "-${pid_of[$name]}" 2>/dev/null || true
+		say "$name has not ended within $((end / 10)) s, killing it" >&2
+		kill -KILL -- "-${pid_of[$name]}" 2>/dev/null
 	done
 	return 0
 }
 
-# What takes events first, then what they go to: nothing is left in the middle.
+# What takes events first, then what they go to, the database last: nothing is left in the middle.
 stop_all() {
+	set +e
 	trap '' INT TERM HUP
 	trap - EXIT
 	[ -z "$stopped" ] || return 0
@@ -128,9 +172,10 @@ stop_all() {
 		worker-* | query | console) late+=("$name") ;;
 		esac
 	done
-	stop_some QUIT door
-	stop_some TERM "${early[@]}"
-	stop_some TERM "${late[@]}"
-	stop_some INT postgres
+	[ -z "$watcher" ] || kill "$watcher" 2>/dev/null
+	stop_some QUIT 30 door
+	stop_some TERM 80 "${early[@]}"
+	stop_some TERM 80 "${late[@]}"
+	stop_some INT 200 postgres
 	rm -f "$home/pid" "$home/processes"
 }

@@ -53,7 +53,7 @@ function portIsFree(port) {
   });
 }
 
-async function freePortBlock() {
+export async function freePortBlock() {
   for (let tries = 0; tries < 200; tries++) {
     const first = 20000 + Math.floor(Math.random() * 100) * 100;
     const free = await Promise.all([0, 10, 11, 20, 30, 40, 41, 42, 44, 50, 60, 70, 71].map((n) => portIsFree(first + n)));

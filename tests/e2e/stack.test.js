@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { request, run, startStack, waitFor } from './harness.js';
+import { freePortBlock, request, run, startStack, waitFor } from './harness.js';
 
 let stack, site;
 
@@ -100,7 +100,7 @@ test('a wrong setting and a folder that cannot be written are one clear line eac
   const wrong = await run(script, ['up'], { env: { ...stack.env, FOOTFALL_HOME: `${stack.home}-x`, FOOTFALL_PORT: 'many' } });
   assert.equal(wrong.code, 1);
   assert.match(wrong.stderr, /^footfall: FOOTFALL_PORT is "many", must be a whole number from 1 to 65400\n$/);
-  const nowhere = await run(script, ['up'], { env: { ...stack.env, FOOTFALL_HOME: '/proc/footfall' } });
+  const nowhere = await run(script, ['up'], { env: { FOOTFALL_HOME: '/proc/footfall', FOOTFALL_PORT: String(await freePortBlock()) } });
   assert.equal(nowhere.code, 1);
   assert.match(nowhere.stderr, /^footfall: cannot write to \/proc\/footfall: .*\n$/);
   const service = await run('build/bin/ingress', [], { env: { FOOTFALL_HTTP_THREADS: '1', FOOTFALL_APP_DB: 'dbname=x' } });
