@@ -83,8 +83,8 @@ config_check() {
 home_check() {
 	local owner above=$home no_writing="cannot write to $home: FOOTFALL_HOME chooses another folder"
 	if [ ! -e "$home" ]; then
-		while [ ! -e "$above" ]; do above=$(dirname "$above"); done
-		if ! [ -d "$above" ] || ! [ -w "$above" ]; then die "$no_writing"; fi
+		while [ ! -e "$(dirname "$above")" ]; do above=$(dirname "$above"); done
+		if ! mkdir "$above" 2>/dev/null || ! rmdir "$above"; then die "$no_writing"; fi
 		return 0
 	fi
 	owner=$(stat -Lc %U "$home")
