@@ -203,10 +203,14 @@ export function note(text) {
 
 export async function openBrowser() {
   fs.mkdirSync(PICTURES, { recursive: true });
-  return chromium.launch({
+  const home = fs.mkdtempSync(path.join(os.tmpdir(), 'footfall-browser-')); // not the user's own
+  const browser = await chromium.launch({
+    env: { ...process.env, HOME: home, XDG_CONFIG_HOME: home, XDG_CACHE_HOME: home },
     executablePath: '/usr/bin/chromium',
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
   });
+  browser.once('disconnected', () => fs.rmSync(home, { recursive: true, force: true, maxRetries: 20 }));
+  return browser;
 }
 
 // A small web server for a folder; {{…}} in its pages is replaced.
