@@ -38,10 +38,10 @@ help: ## list the targets
 	@awk -F':.*## ' '/^[a-z][a-z_.-]*:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' Makefile
 
 run: install ## install what is missing, build, start everything, stay in front (Ctrl-C ends it)
-	@$(MAKE) --no-print-directory -s -j2 all && exec deploy/local/stack run
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all && exec deploy/local/stack run
 
 up: install ## the same in the background; returns when all is ready
-	@$(MAKE) --no-print-directory -s -j2 all && deploy/local/stack up
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all && deploy/local/stack up
 
 down: ## end what `make up` started
 	@deploy/local/stack down
@@ -64,7 +64,7 @@ test-long: ## prove what takes longer
 
 bench: ## print speeds next to a neighbour's, and the memory of each service
 	@deploy/install test
-	@$(MAKE) --no-print-directory -s -j2 all && tests/bench/run
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all && tests/bench/run
 
 unit: $(unit_tests) ## build and run the unit tests (SANITIZE=1: under ASan and UBSan)
 	@tests/unit $(unit_tests)

@@ -1,7 +1,7 @@
 #include "lib/utf8.h"
 
-/* Length of the character at s, 0 when there is no valid one. The table of RFC 3629, section 4. */
-static size_t char_len(struct span s)
+/* The table of RFC 3629, section 4. */
+size_t utf8_char_len(struct span s)
 {
 	const unsigned char *p = (const unsigned char *)s.ptr;
 	unsigned char least = 0x80, most = 0xbf;
@@ -31,7 +31,7 @@ static size_t char_len(struct span s)
 bool utf8_valid(struct span s)
 {
 	while (s.len) {
-		size_t n = char_len(s);
+		size_t n = utf8_char_len(s);
 
 		if (!n)
 			return false;
@@ -45,7 +45,7 @@ struct span utf8_clean(char *buf, size_t size, struct span s)
 	size_t len = 0;
 
 	while (s.len) {
-		size_t n = char_len(s);
+		size_t n = utf8_char_len(s);
 
 		if (len + (n ? n : 1) > size)
 			break;

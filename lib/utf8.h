@@ -6,6 +6,10 @@
 
 #include "lib/span.h"
 
+/* Length in bytes of the character at the head of s (not empty), 1 to 4; 0 when what stands there
+ * is no character of UTF-8, or NUL. */
+size_t utf8_char_len(struct span s);
+
 /* Whether s is UTF-8 (RFC 3629: shortest form, no surrogates) without NUL. */
 bool utf8_valid(struct span s);
 

@@ -83,8 +83,8 @@ config_check() {
 home_check() {
 	local owner above=$home no_writing="cannot write to $home: FOOTFALL_HOME chooses another folder"
 	if [ ! -e "$home" ]; then
-		while [ ! -e "$above" ]; do above=$(dirname "$above"); done
-		if ! [ -d "$above" ] || ! [ -w "$above" ]; then die "$no_writing"; fi
+		while [ ! -e "$(dirname "$above")" ]; do above=$(dirname "$above"); done
+		if ! mkdir "$above" 2>/dev/null || ! rmdir "$above"; then die "$no_writing"; fi
 		return 0
 	fi
 	owner=$(stat -Lc %U "$home")
@@ -102,7 +102,7 @@ home_check() {
 }
 
 # Let the user that everything runs as pass through the folders above: just search, on just those that
-# refuse it (typically /root).
+# refuse it (typically /root). What is opened is added to `opened`, to be said in one line.
 path_open() {
 	local dir above=()
 	dir=$(realpath -- "$1")
@@ -115,7 +115,7 @@ path_open() {
 		setfacl -m "u:$user:--x" "$dir" 2>/dev/null || true
 		"${as[@]}" test -x "$dir" ||
 			die "the user $user, who runs the services, may not pass through $dir: clone into /opt, or run as a normal user"
-		say "the user $user, who runs the services, may now pass through $dir (setfacl)"
+		opened+=" $dir"
 	done
 }
 
@@ -129,7 +129,7 @@ files_open() {
 		setfacl -R -m "u:$user:rX" "$(realpath -- "$path")" 2>/dev/null || true
 		"${as[@]}" test -r "$first" ||
 			die "the user $user, who runs the services, may not read $first: chmod -R go+rX $root"
-		say "the user $user, who runs the services, may now read $path (setfacl)"
+		opened+=" $path"
 	done
 }
 
@@ -151,8 +151,10 @@ home_make() {
 	chown "root:$user" "$home" "$home"/{secrets,log,ledger}
 	chmod 750 "$home" "$home/secrets"
 	chown "$user:$user" "$home"/{journal,nginx}
+	opened=''
 	path_open "$home/lock"
 	files_open
+	[ -z "$opened" ] || say "the user $user, who runs the services, may now get at (setfacl):$opened"
 }
 
 # Every port is looked at before anything is started.

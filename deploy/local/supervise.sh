@@ -76,7 +76,8 @@ revive() { # name, pid, exit status
 	# What it left running, as nginx its workers, holds what it needs: its ports.
 	kill -KILL -- "-$2" 2>/dev/null || true
 	say "$name ended (status $3), starting it again in $((delay / 10)).$((delay % 10)) s (log: $home/log/$name.log)" >&2
-	last=$(tail -n 1 "$home/log/$name.log" 2>/dev/null | cut -c1-300)
+	last=''
+	(($3 > 128)) || last=$(tail -n 1 "$home/log/$name.log" 2>/dev/null | cut -c1-300) # a signal leaves no word
 	[ -z "$last" ] || echo "    $last" >&2
 	spawn "$name"
 }
@@ -139,23 +140,33 @@ fail() { # name of a log
 	exit 1
 }
 
-# Who has not ended by then is killed, with all that it started.
-stop_some() { # signal, tenths of a second, names…
-	local signal=$1 end=$2 name tries left
-	shift 2
+tell() { # signal, names…
+	local signal=$1 name
+	shift
 	for name in "$@"; do alive "$name" && kill -"$signal" "${pid_of[$name]}" 2>/dev/null; done
-	for ((tries = 0; tries < end * 5; tries++)); do
+}
+
+wait_end() { # tenths of a second, names…
+	local tries name left most=$(($1 * 5))
+	shift
+	for ((tries = 0; tries < most; tries++)); do
 		left=''
-		for name in "$@"; do alive "$name" && left+=" $name"; done
+		for name in "$@"; do alive "$name" && left=yes; done
 		[ -n "$left" ] || return 0
 		nap 0.02
 	done
-	for name in $left; do
-		say "$name has not ended within $((end / 10)) s, killing it" >&2
-		kill -KILL -- "-${pid_of[$name]}" 2>/dev/null
-	done
-	return 0
 }
+
+# Who has not ended is killed, with all that it started.
+kill_rest() { # names…
+	local name
+	for name in "$@"; do
+		alive "$name" || continue
+		say "$name takes too long to end, killing it"
+		kill -KILL -- "-${pid_of[$name]}"
+		wait "${pid_of[$name]}"
+	done
+} 2>/dev/null
 
 # What takes events first, then what they go to, the database last: nothing is left in the middle.
 stop_all() {
@@ -173,9 +184,16 @@ stop_all() {
 		esac
 	done
 	[ -z "$watcher" ] || kill "$watcher" 2>/dev/null
-	stop_some QUIT 30 door
-	stop_some TERM 80 "${early[@]}"
-	stop_some TERM 80 "${late[@]}"
-	stop_some INT 200 postgres
+	tell QUIT door
+	wait_end 15 door
+	kill_rest door
+	tell TERM "${early[@]}"
+	wait_end 20 "${early[@]}" # those behind take what these still send
+	tell TERM "${late[@]}"
+	wait_end 80 "${early[@]}" "${late[@]}"
+	kill_rest "${early[@]}" "${late[@]}"
+	tell INT postgres
+	wait_end 200 postgres
+	kill_rest postgres
 	rm -f "$home/pid" "$home/processes"
 }

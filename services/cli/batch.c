@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/addr.h"
+#include "lib/utf8.h"
 #include "services/cli/log_reader.h"
 
 #define ESCAPED_MOST 6    /* \u0001 */
@@ -39,34 +40,6 @@ bool batch_is_full(const struct batch *b)
 	return b->count == BATCH_EVENTS || b->len >= BATCH_BYTES;
 }
 
-/* Length of the UTF-8 character at the head of s (RFC 3629: shortest form, no surrogates), 0 when
- * there is none. */
-static size_t character_len(struct span s)
-{
-	const unsigned char *p = (const unsigned char *)s.ptr;
-	size_t len = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-	unsigned char least = 0x80, most = 0xbf;
-
-	if (len < 2)
-		return len;
-	if (p[0] > 0xf4 || len > s.len)
-		return 0;
-	if (p[0] == 0xe0)
-		least = 0xa0;
-	else if (p[0] == 0xed)
-		most = 0x9f;
-	else if (p[0] == 0xf0)
-		least = 0x90;
-	else if (p[0] == 0xf4)
-		most = 0x8f;
-	if (p[1] < least || p[1] > most)
-		return 0;
-	for (size_t i = 2; i < len; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	return len;
-}
-
 static bool is_plain(char c)
 {
 	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
@@ -89,8 +62,8 @@ char *batch_put_text(char *out, struct span text)
 		if (i == text.len)
 			break;
 		c = (unsigned char)text.ptr[i];
-		len = character_len(span_from(text, i));
-		if (!c || !len) {
+		len = utf8_char_len(span_from(text, i));
+		if (!len) { /* NUL, too */
 			memcpy(out, replacement, 3);
 			out += 3;
 			i++;

@@ -1,7 +1,6 @@
 /* console: owns people, their logins and their sites; the dashboard in web/ talks to it and to
  * query. It starts and stays with the database down (503 until it answers again). SIGTERM: take
  * nothing new, answer what is in hand, exit 0. */
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -9,6 +8,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/secret.h"
+#include "lib/stop.h"
 #include "services/console/account.h"
 #include "services/console/console.h"
 #include "services/console/session.h"
@@ -87,36 +87,28 @@ static void console_close(struct console *console)
 	settings_clear(&console->settings);
 }
 
-/* Sweep now and then until a signal asks to stop. The signals are blocked in every thread and
- * taken here, so no handler interrupts anything. */
-static void console_wait(struct console *console, const sigset_t *stop)
+/* Sweep now and then until a signal asks to stop. */
+static void console_wait(struct console *console)
 {
-	const struct timespec pause = { .tv_sec = SWEEP_S };
-
 	do
 		session_sweep(console);
-	while (sigtimedwait(stop, NULL, &pause) < 0);
+	while (!stop_wait(SWEEP_S * 1000));
 }
 
 int main(int argc, char **argv)
 {
 	static struct console console;
 	struct err err = { 0 };
-	sigset_t stop;
 	int rc;
 
-	sigemptyset(&stop);
-	sigaddset(&stop, SIGTERM);
-	sigaddset(&stop, SIGINT);
-	pthread_sigmask(SIG_BLOCK, &stop, NULL);
-	signal(SIGPIPE, SIG_IGN);
+	stop_block();
 	rc = settings_start(&console.settings, FOR_CONSOLE, "console",
 		"accounts, logins and sites, for the dashboard", argc, argv, &err);
 	if (!rc)
 		rc = console_open(&console, &err);
 	if (!rc) {
 		log_info("console: serving addr=%s", console.settings.console_addr);
-		console_wait(&console, &stop);
+		console_wait(&console);
 		log_info("console: stopping");
 	} else if (rc != -ECANCELED) {
 		log_error("console: %s", err.msg);
