@@ -71,6 +71,20 @@ test('a body beyond 64 KiB is answered 413 in JSON or by the door', async () => 
   assert.equal(answer.status, 413);
 });
 
+test('a beacon, which is text/plain, is taken as any other body', async () => {
+  for (const type of ['text/plain;charset=UTF-8', 'application/json', 'application/x-www-form-urlencoded'])
+    assert.equal((await stack.event(pageview({ u: 'https://example.org/beacon' }), { 'Content-Type': type })).status, 202);
+  await waitFor(() => stored(onPage('/beacon')) === 3, 'all three');
+});
+
+test('a custom event is stored with its name, its properties and its revenue', async () => {
+  const answer = await stack.event(pageview({ n: 'Purchase', u: 'https://other.example/shop', d: other.property_id, p: { plan: 'pro', seats: 3 }, $: { currency: 'EUR', amount: '9.90' }, i: false }));
+  assert.equal(answer.status, 202);
+  await waitFor(() => stored(onPage('/shop')) === 1, 'the event');
+  assert.deepEqual(stack.sql('metrics', "select e.kind, n.value, e.props->>'plan', e.props->>'seats', e.revenue, e.currency, e.interactive from event e join string p on p.site_id = e.site_id and p.id = e.page join string n on n.site_id = e.site_id and n.id = e.name where p.value = '/shop'"),
+    [['2', 'Purchase', 'pro', '3', '9.900', 'EUR', 'f']]);
+});
+
 test('a preflight allows any origin', async () => {
   const answer = await request(`${stack.url}/api/event`, { method: 'OPTIONS', headers: { Origin: 'https://example.org', 'Access-Control-Request-Method': 'POST' } });
   assert.equal(answer.status, 204);
@@ -103,7 +117,7 @@ test('events of a server keep their own time and are answered one by one', async
   await waitFor(() => stored(onPage('/past')) === 3, 'three in the tables');
   assert.deepEqual(stack.sql('metrics', "select e.ts at time zone 'UTC', c.value, e.screen_width, e.props->>'a', e.metadata->>'author' from event e join string c on c.id = e.country and c.site_id = e.site_id where e.ts < '2016-01-01'"),
     [['2015-03-28 23:59:59.25', 'GB', '1920', 'b', 'Ada']]);
-  assert.deepEqual(stack.sql('metrics', 'select revenue, currency, interactive from event where revenue is not null'), [['12.500', 'EUR', 'f']]);
+  assert.deepEqual(stack.sql('metrics', `select revenue, currency, interactive from event where revenue is not null and site_id = ${site.site_id}`), [['12.500', 'EUR', 'f']]);
   assert.deepEqual(stack.sql('metrics', 'select engaged_ms, scroll_depth from event where kind = 3'), [['4000', '80']]);
 });
 
@@ -122,10 +136,25 @@ test('without a key, with a key for reading, or with a wrong one nothing is take
   }
 });
 
-test('more than 1,000 events in a call are refused whole', async () => {
-  const answer = await send(Array.from({ length: 1001 }, () => ({ name: 'pageview', url: 'https://example.org/many', domain: 'example.org' })));
-  assert.equal(answer.status, 400);
-  assert.match(answer.json.error, /1000/);
+test('1,000 events in a call are taken, one more or a body beyond 2 MiB is refused whole', async () => {
+  const many = (length) => Array.from({ length }, () => ({ name: 'pageview', url: 'https://example.org/many', domain: 'example.org' }));
+  const beyond = await send(many(1001));
+  assert.equal(beyond.status, 400);
+  assert.match(beyond.json.error, /1000/);
+  const large = await send(null, { raw: `[${JSON.stringify({ ...many(1)[0], title: 'x'.repeat(2 << 20) })}]` });
+  assert.equal(large.status, 413);
+  assert.equal((await send(many(1000))).json.accepted, 1000);
+  await waitFor(() => stored(onPage('/many')) >= 1000, 'the thousand');
+  await waitFor(() => stack.sql('metrics', 'select count(*) from applied')[0][0] === '0', 'no record is held above a gap');
+  assert.equal(stored(onPage('/many')), 1000);
+});
+
+test('a body that is no JSON is answered 400 and the reason', async () => {
+  for (const raw of ['', 'nonsense', '17', '[{"name":']) {
+    const answer = await send(null, { raw });
+    assert.equal(answer.status, 400, raw);
+    assert.equal(typeof answer.json.error, 'string', answer.text);
+  }
 });
 
 test('the same ids sent again, to either ingress, count once', async () => {

@@ -1,8 +1,9 @@
 // A real stack for a test, in a folder and on ports of its own, and a real browser.
-// A test file calls startStack() once and stops it in after(); what failed is shown from its logs.
+// A test file calls startStack() in before() and remove() in after(). The stack's logs are kept in
+// FOOTFALL_TEST_LOGS (build/test-logs under tests/run). A signal to the test ends its stacks, too.
 
 import assert from 'node:assert/strict';
-import { execFile, execFileSync, spawn } from 'node:child_process';
+import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import http from 'node:http';
@@ -148,32 +149,68 @@ export class Stack {
     assert.equal(code, 0, stdout + stderr);
   }
 
+  pids() {
+    return fs.readFileSync(path.join(this.home, 'processes'), 'utf8').trim().split('\n')
+      .map((line) => line.split(' ')).map(([name, pid]) => ({ name, pid: Number(pid) }));
+  }
+
+  keepLogs() {
+    const kept = process.env.FOOTFALL_TEST_LOGS;
+    if (!kept || !fs.existsSync(path.join(this.home, 'log'))) return;
+    fs.cpSync(path.join(this.home, 'log'), path.join(kept, `${path.basename(process.argv[1], '.test.js')}-${this.port}`), { recursive: true });
+  }
+
   async remove() {
+    this.keepLogs();
     await this.stack('reset', '--yes');
     fs.rmSync(this.home, { recursive: true, force: true });
+    stacks.delete(this);
   }
 }
 
+const stacks = new Set(); // those that run now
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.once(signal, () => {
+    for (const stack of stacks) {
+      stack.keepLogs();
+      spawnSync(STACK, ['reset', '--yes'], { env: { ...process.env, ...stack.env } });
+    }
+    process.exit(1);
+  });
+}
+
 export async function startStack(env = {}) {
-  const home = fs.mkdtempSync(path.join(os.tmpdir(), 'footfall-e2e-'));
-  fs.chmodSync(home, 0o755); // as root, the stack runs as a user of its own
-  const stack = new Stack(home, await freePortBlock(), env);
-  process.once('SIGTERM', () => { spawn(STACK, ['down'], { env: { ...process.env, ...stack.env }, detached: true }); process.exit(1); });
-  try {
-    await stack.up();
-  } catch (error) {
-    await stack.remove();
-    throw error;
+  for (let tries = 1; ; tries++) {
+    const home = fs.mkdtempSync(path.join(os.tmpdir(), 'footfall-e2e-'));
+    fs.chmodSync(home, 0o755); // as root, the stack runs as a user of its own
+    const stack = new Stack(home, await freePortBlock(), env);
+    stacks.add(stack);
+    try {
+      await stack.up();
+      return stack;
+    } catch (error) {
+      await stack.remove();
+      // Between our look at the ports and the start somebody else may have taken one.
+      if (tries === 3 || !/is in use/.test(error.message)) throw error;
+    }
   }
-  return stack;
+}
+
+// A line for the reader of the whole run: tests/run shows it also when all has passed.
+export function note(text) {
+  console.log(`# note: ${text}`);
 }
 
 export async function openBrowser() {
   fs.mkdirSync(PICTURES, { recursive: true });
-  return chromium.launch({
+  const home = fs.mkdtempSync(path.join(os.tmpdir(), 'footfall-browser-')); // not the user's own
+  const browser = await chromium.launch({
+    env: { ...process.env, HOME: home, XDG_CONFIG_HOME: home, XDG_CACHE_HOME: home },
     executablePath: '/usr/bin/chromium',
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
   });
+  browser.once('disconnected', () => fs.rmSync(home, { recursive: true, force: true, maxRetries: 20 }));
+  return browser;
 }
 
 // A small web server for a folder; {{…}} in its pages is replaced.

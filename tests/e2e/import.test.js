@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import zlib from 'node:zlib';
-import { DATA, ROOT, startStack, waitFor } from './harness.js';
+import { DATA, note, ROOT, startStack, waitFor } from './harness.js';
 
 const LOG = path.join(DATA, 'logs/apache_combined_10k.log');
 let stack, site, key, folder, growing;
@@ -133,4 +133,16 @@ test('an import whose ledger was not written after the answer counts nothing twi
   assert.ok(report.imported > 1000, JSON.stringify(report));
   await waitFor(() => stack.sql('metrics', 'select count(*) from applied')[0][0] === '0', 'all is applied');
   assert.equal(stack.events(site), count);
+});
+
+test('after all this each service holds less than 30 MB in memory', () => {
+  const most = 30 * 1000 * 1000;
+  const used = stack.pids().filter(({ name }) => !['postgres', 'door'].includes(name)).map(({ name, pid }) => {
+    const text = fs.readFileSync(`/proc/${pid}/status`, 'utf8');
+    const kib = (field) => Number(text.match(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm'))[1]);
+    return { name, rss: kib('VmRSS'), anon: kib('RssAnon'), peak: kib('VmHWM') };
+  });
+  for (const { name, rss, anon, peak } of used) note(`${name}: VmRSS ${rss} KiB, RssAnon ${anon} KiB, VmHWM ${peak} KiB`);
+  assert.equal(used.length, 6);
+  for (const { name, rss } of used) assert.ok(rss * 1024 < most, `${name} holds ${rss} KiB`);
 });

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { openBrowser, PICTURES, serveFolder, startStack, waitFor } from './harness.js';
+import { note, openBrowser, PICTURES, serveFolder, startStack, waitFor } from './harness.js';
 
 const DEMO = fileURLToPath(new URL('demo', import.meta.url));
 const SHOWN_WITHIN_MS = 2000; // the product's promise
@@ -79,7 +79,7 @@ test('each page view shows on the dashboard within two seconds', async () => {
   const shows = async (views) => {
     await waitFor(() => sentAt, 'an event is sent');
     await waitFor(async () => (await byId(dashboard, 'metric-pageviews').getAttribute('data-value')) === String(views),
-      `${views} page views`, { timeout: SHOWN_WITHIN_MS });
+      `${views} page views`, { timeout: SHOWN_WITHIN_MS - (Date.now() - sentAt), every: 10 });
     latencies.push(Date.now() - sentAt);
     sentAt = 0;
   };
@@ -97,7 +97,7 @@ test('each page view shows on the dashboard within two seconds', async () => {
   await waitFor(() => stack.sql('metrics', 'select 1 from event where kind = 2').length === 1, 'the custom event');
   assert.deepEqual(await visitor.cookies(), [], 'no cookie is set');
   assert.equal(await page.evaluate(() => localStorage.length + sessionStorage.length), 0, 'nothing is stored');
-  console.log(`# from request to dashboard: ${latencies.join(', ')} ms`);
+  note(`from an event's request to its place on the dashboard: ${latencies.join(', ')} ms`);
   await visitor.close();
 });
 
@@ -112,16 +112,18 @@ test('the dashboard shows pages, browser, system and device of these views, and 
   await picture(dashboard, 'dashboard');
 });
 
-test('the dashboard is readable in the dark and on a small screen', async () => {
-  const small = await browser.newContext({ viewport: { width: 360, height: 740 }, colorScheme: 'dark', storageState: await office.storageState() });
-  const page = await small.newPage();
-  await page.goto(dashboard.url());
-  await byId(page, 'metric-visitors').waitFor();
-  await byId(page, 'panel-devices').locator('[data-label]').first().waitFor();
-  await picture(page, 'dashboard-dark-small');
-  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'nothing is cut at the right');
-  await small.close();
-});
+for (const [name, width, colorScheme] of [['dark', 1280, 'dark'], ['small', 360, 'light'], ['dark-small', 360, 'dark']]) {
+  test(`nothing of the dashboard is cut off, ${width} pixels wide and ${colorScheme}`, async () => {
+    const context = await browser.newContext({ viewport: { width, height: 800 }, colorScheme, storageState: await office.storageState() });
+    const page = await context.newPage();
+    await page.goto(dashboard.url());
+    await byId(page, 'metric-visitors').waitFor();
+    await byId(page, 'panel-devices').locator('[data-label]').first().waitFor();
+    await picture(page, `dashboard-${name}`);
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+    await context.close();
+  });
+}
 
 test('who is not logged in sees the login, and a wrong password is refused', async () => {
   const stranger = await browser.newContext();

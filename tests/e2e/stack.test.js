@@ -1,5 +1,6 @@
 // Starting, stopping, refusing and surviving: the stack as its operator meets it.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import net from 'node:net';
@@ -17,7 +18,8 @@ before(async () => {
 after(() => stack?.remove());
 
 const visit = (page) => stack.event({ n: 'pageview', u: `https://example.org${page}`, d: site.property_id });
-const pidOf = (name) => Number(fs.readFileSync(path.join(stack.home, 'processes'), 'utf8').match(new RegExp(`^${name} (\\d+)$`, 'm'))[1]);
+const pidOf = (name) => stack.pids().find((one) => one.name === name).pid;
+const allPids = () => stack.pids().map(({ pid }) => pid);
 
 function runs(pid) {
   try {
@@ -44,9 +46,11 @@ test('two stacks live side by side', async () => {
   }
 });
 
-for (const name of ['worker-0', 'ingress-0', 'query', 'console', 'door', 'postgres']) {
-  test(`after a SIGKILL of ${name} it is back by itself, and what was accepted is counted once`, async () => {
-    const page = `/kill-${name}`;
+const ROUNDS = process.env.FOOTFALL_LONG ? 5 : 1;
+const kills = Array.from({ length: ROUNDS }, (_, n) => ['worker-0', 'ingress-0', 'query', 'console', 'door', 'postgres'].map((name) => [name, n + 1])).flat();
+for (const [name, round] of kills) {
+  test(`after a SIGKILL of ${name} it is back by itself, and what was accepted is counted once${ROUNDS > 1 ? `, round ${round}` : ''}`, async () => {
+    const page = `/kill-${name}-${round}`;
     const pid = pidOf(name);
     const before = stack.events(site);
     assert.equal((await visit(`${page}-1`)).status, 202);
@@ -64,7 +68,7 @@ for (const name of ['worker-0', 'ingress-0', 'query', 'console', 'door', 'postgr
 test('down ends everything in order, a second start keeps the data', async () => {
   await visit('/before-down');
   await waitFor(() => stack.sql('metrics', "select 1 from string where value = '/before-down'").length === 1, 'the event');
-  const pids = fs.readFileSync(path.join(stack.home, 'processes'), 'utf8').trim().split('\n').map((line) => Number(line.split(' ')[1]));
+  const pids = allPids();
   const count = stack.events(site);
   await stack.down();
   for (const pid of pids) assert.equal(runs(pid), false, `pid ${pid} still runs`);
@@ -77,10 +81,33 @@ test('down ends everything in order, a second start keeps the data', async () =>
 });
 
 test('a killed supervisor leaves nothing running, and the next start works', async () => {
-  const pids = fs.readFileSync(path.join(stack.home, 'processes'), 'utf8').trim().split('\n').map((line) => Number(line.split(' ')[1]));
+  const pids = allPids();
   process.kill(Number(fs.readFileSync(path.join(stack.home, 'pid'), 'utf8')), 'SIGKILL');
   await waitFor(() => !pids.some(runs), 'all children are gone');
   await stack.up();
+});
+
+test('a stack in front ends with Ctrl-C, and so does everything it started', async () => {
+  await stack.down();
+  // As a terminal does it: the signal goes to the whole process group.
+  const front = spawn('deploy/local/stack', ['run'], { env: { ...process.env, ...stack.env }, stdio: ['ignore', 'pipe', 'inherit'], detached: true });
+  const ended = once(front, 'exit');
+  let said = '';
+  front.stdout.on('data', (bytes) => { said += bytes; });
+  await waitFor(() => said.includes(`ready: ${stack.url}`), 'it says that it is ready');
+  const pids = allPids();
+  process.kill(-front.pid, 'SIGINT');
+  const [code] = await ended;
+  assert.equal(code, 0, said);
+  for (const pid of pids) assert.equal(runs(pid), false, `pid ${pid} still runs`);
+  await stack.up();
+});
+
+test('reset without a yes deletes nothing', async () => {
+  const { code, stderr } = await run('deploy/local/stack', ['reset'], { env: stack.env, input: 'no\n' });
+  assert.equal(code, 1);
+  assert.match(stderr, /nothing was deleted/);
+  assert.equal(stack.sql('app', 'select count(*) from account')[0][0], '1');
 });
 
 test('a port in use is one clear line that names it, and nothing is started', async () => {
