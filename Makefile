@@ -24,10 +24,10 @@ ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(CFLAGS) $(WARNINGS) $(HARDEN) -I. -pthre
 	-DFOOTFALL_VERSION=$(FOOTFALL_VERSION)
 ALL_LDFLAGS = $(CFLAGS) -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
 
-sources  := $(wildcard lib/*.c proto/*.c services/*/*.c tests/*/*.c)
+sources  := $(wildcard lib/*.c lib/*/*.c proto/*.c services/*/*.c tests/*/*.c)
 programs := $(sort $(patsubst services/%/,%,$(dir $(wildcard services/*/main.c))))
 binary_of = $(BUILD)/bin/$(if $(filter cli,$(1)),footfall,$(1))
-shared   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_test.c,$(wildcard lib/*.c proto/*.c)))
+shared   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_test.c,$(wildcard lib/*.c lib/*/*.c proto/*.c)))
 objects_of = $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_test.c,$(wildcard services/$(1)/*.c)))
 unit_tests := $(patsubst %.c,$(BUILD)/%,$(filter %_test.c,$(sources)))
 
@@ -73,7 +73,7 @@ lint: ## formatting and static checks on our own code
 	@tests/lint $(sources)
 
 format: ## format the C code
-	clang-format -i $(sources) $(wildcard lib/*.h proto/*.h services/*/*.h)
+	clang-format -i $(sources) $(wildcard lib/*.h lib/*/*.h proto/*.h services/*/*.h)
 
 # The dashboard's files as the door serves them: ours, and the npm modules they import.
 web_ours := $(wildcard services/console/web/*)

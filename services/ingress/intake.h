@@ -8,7 +8,7 @@
 
 #include "lib/addr.h"
 #include "lib/http.h"
-#include "lib/journal.h"
+#include "lib/journal/journal.h"
 #include "proto/event.h"
 #include "services/ingress/day.h"
 #include "services/ingress/snapshot.h"

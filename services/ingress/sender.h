@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "lib/err.h"
-#include "lib/journal.h"
+#include "lib/journal/journal.h"
 
 struct sender_options {
 	const char *push_addr, *ack_addr; /* "host:port" to bind */

@@ -1,6 +1,8 @@
 /* The journal on a real folder: setup() opens one in a fresh place, teardown() removes it. */
 #include "lib/check.h"
-#include "lib/journal.h"
+#include "lib/journal/archive.h"
+#include "lib/journal/journal.h"
+#include "lib/journal/segment.h"
 
 #include <fcntl.h>
 #include <ftw.h>
@@ -198,7 +200,7 @@ static void a_record_closes_at_its_size(void **state)
 /* Overwrite bytes of a file. */
 static void damage(const char *path, off_t from, size_t len)
 {
-	char rubbish[64];
+	char rubbish[64] = { 0 };
 	int fd = open(path, O_RDWR);
 
 	memset(rubbish, 0x5a, sizeof rubbish);
@@ -219,9 +221,9 @@ static void a_torn_tail_is_dropped_on_open(void **state)
 	append(f, 0, "kept");
 	append(f, 0, "torn");
 	journal_close(&f->journal);
-	/* Head of 40 bytes; a frame of 24 and 8; then the second, whose bytes lie at 96. */
+	/* A frame of 24 and 8 bytes, then the second. */
 	assert_true(last_segment(f, path, 2) > 0);
-	damage(path, 96, 60);
+	damage(path, SEGMENT_FRAMES_AT + 32 + 24, 60);
 	reopen(f);
 	record = next_record(f);
 	assert_int_equal(record.count, 1);
@@ -245,7 +247,7 @@ static void damage_in_the_middle_is_passed_over_and_counted(void **state)
 	append(f, 0, "third");
 	journal_close(&f->journal);
 	assert_true(last_segment(f, path, 2) > 0);
-	damage(path, 40 + 32 + 24, 4);
+	damage(path, SEGMENT_FRAMES_AT + 32 + 24, 4);
 	reopen(f);
 	record = next_record(f);
 	assert_int_equal(record.count, 2);
@@ -321,6 +323,285 @@ static void two_owners_take_two_folders(void **state)
 	journal_close(&other);
 }
 
+static void a_damaged_record_is_read_as_an_empty_one_of_its_number(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_record record;
+	char path[256];
+
+	for (uint64_t seq = 1; seq <= 3; seq++) {
+		append(f, 5, "entry");
+		record = next_record(f); /* closed, each a record of its own */
+		assert_int_equal(record.seq, seq);
+	}
+	journal_close(&f->journal);
+	/* Of each record a frame of 24 and 8 bytes and a close of 24. */
+	assert_true(last_segment(f, path, 1) > 0);
+	damage(path, SEGMENT_FRAMES_AT + 56, 56);
+	reopen(f);
+	for (uint64_t seq = 1; seq <= 3; seq++) {
+		record = next_record(f);
+		assert_int_equal(record.lane, 5);
+		assert_int_equal(record.seq, seq);
+		assert_int_equal(record.count, seq == 2 ? 0 : 1);
+	}
+	assert_nothing_to_read(f);
+}
+
+/* Three segments of one owner with a record each. */
+static void three_segments(struct fixture *f)
+{
+	for (uint64_t number = 1; number <= 3; number++) {
+		struct journal_record record;
+
+		append(f, 7, "entry");
+		record = next_record(f);
+		assert_int_equal(record.segment, number);
+		assert_int_equal(record.seq, number);
+		journal_roll(f->journal);
+		append(f, 8, "waits for the next segment, or is in this one");
+		(void)next_record(f);
+	}
+	journal_close(&f->journal);
+}
+
+static uint32_t count_of(struct fixture *f, uint64_t seq)
+{
+	struct journal_record record;
+
+	do
+		record = next_record(f);
+	while (record.lane != 7);
+	assert_int_equal(record.seq, seq);
+	return record.count;
+}
+
+static void one_damaged_block_does_not_take_a_segment_along(void **state)
+{
+	struct fixture *f = *state;
+	char path[256];
+
+	three_segments(f);
+	assert_true(last_segment(f, path, 2) > 0);
+	damage(path, 0, 64);
+	reopen(f);
+	for (uint64_t seq = 1; seq <= 3; seq++)
+		assert_int_equal(count_of(f, seq), 1);
+}
+
+static void the_records_of_an_unreadable_segment_are_read_as_empty_ones(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_record record;
+	struct journal_stats stats;
+	char path[256], damaged[300];
+	struct stat st;
+	FILE *found;
+
+	f->options.most_bytes = 64 * SEGMENT;
+	three_segments(f);
+	assert_true(last_segment(f, path, 1) > 0);
+	damage(path, 0, 64);
+	damage(path, SEGMENT_BLOCK, 64);
+	reopen(f);
+	assert_int_equal(count_of(f, 1), 0);
+	assert_int_equal(count_of(f, 2), 1);
+	assert_int_equal(count_of(f, 3), 1);
+	journal_stats(f->journal, &stats);
+	assert_int_equal(stats.damaged, 1);
+	while (journal_read(f->journal, &record, &(struct err){ 0 }) == 1)
+		;
+	assert_int_equal(stat(path, &st), -1); /* set aside, for a person to look at */
+	snprintf(damaged, sizeof damaged, "ls %s/archive/*.damaged", f->parent);
+	found = popen(damaged, "r");
+	assert_non_null(found);
+	assert_non_null(fgets(path, sizeof path, found));
+	pclose(found);
+}
+
+static void what_a_dead_owner_left_is_adopted_by_one(void **state)
+{
+	struct fixture *f = *state;
+	struct journal *dead = NULL, *adopted = NULL, *again = NULL;
+	struct journal_ticket ticket;
+	struct journal_record record;
+	struct err err;
+
+	assert_int_equal(journal_open(&dead, &f->options, &err), 0);
+	assert_int_equal(journal_append(dead, 2, SPAN("left"), &ticket, &err), 0);
+	assert_int_equal(journal_adopt(&adopted, &f->options, &err), 0); /* it is not dead yet */
+	journal_close(&dead);
+	assert_int_equal(journal_adopt(&adopted, &f->options, &err), 1);
+	assert_int_equal(journal_adopt(&again, &f->options, &err), 0);
+	assert_int_equal(journal_read(adopted, &record, &err), 1);
+	assert_holds(&record, 0, "left");
+	assert_int_equal(journal_read(adopted, &record, &err), 0);
+	assert_false(journal_is_drained(adopted));
+	journal_done(adopted, record.segment);
+	assert_true(journal_is_drained(adopted));
+	journal_close(&adopted);
+	assert_int_equal(journal_adopt(&adopted, &f->options, &err), 0); /* nothing is left */
+}
+
+static void a_delivered_segment_is_archived_and_comes_back_the_same(void **state)
+{
+	struct fixture *f = *state;
+	struct archive *archive = NULL;
+	struct archive_summary *list;
+	struct journal_record record;
+	struct err err;
+	size_t count;
+	char path[256];
+	char *before, *after;
+	int fd;
+
+	f->options.archive_days = 3;
+	reopen(f);
+	append(f, 4, "one");
+	record = next_record(f);
+	assert_true(last_segment(f, path, record.segment) == SEGMENT);
+	before = malloc(2 * SEGMENT);
+	after = before + SEGMENT;
+	fd = open(path, O_RDONLY);
+	assert_int_equal(read(fd, before, SEGMENT), SEGMENT);
+	close(fd);
+	journal_roll(f->journal);
+	journal_done(f->journal, record.segment);
+	while (last_segment(f, path, record.segment) >= 0)
+		assert_nothing_to_read(f);
+
+	assert_int_equal(archive_open(&archive, f->parent, -1, &err), 0);
+	assert_int_equal(archive_list(archive, &list, &count, &err), 0);
+	assert_int_equal(count, 1);
+	assert_memory_equal(list[0].producer, record.producer, 16);
+	assert_int_equal(list[0].number, record.segment);
+	assert_int_equal(list[0].first[4], 1);
+	assert_int_equal(list[0].last[4], 1);
+	assert_int_equal(list[0].last[5], 0);
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
+	assert_int_equal(archive_extract(archive, &list[0], fd, &err), 0);
+	assert_int_equal(pread(fd, after, SEGMENT, 0), SEGMENT);
+	assert_memory_equal(before, after, SEGMENT);
+	assert_true(archive_give_way(archive));
+	assert_false(archive_give_way(archive));
+	close(fd);
+	free(before);
+	free(list);
+	archive_close(&archive);
+}
+
+static void the_archive_gives_way_to_new_events(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_stats stats;
+	char big[60001];
+
+	f->options.archive_days = 3;
+	reopen(f);
+	for (int i = 0; i < 200; i++) { /* 12 MB of what cannot be compressed */
+		struct journal_ticket ticket;
+		struct journal_record record;
+		struct err err;
+
+		randombytes_buf(big, sizeof big);
+		assert_int_equal(journal_append(f->journal, 0, (struct span){ big, sizeof big },
+					 &ticket, &err),
+			0);
+		assert_int_equal(journal_wait(f->journal, ticket, &err), 0);
+		while (journal_read(f->journal, &record, &err) == 1)
+			journal_done(f->journal, record.segment);
+	}
+	journal_stats(f->journal, &stats);
+	assert_false(stats.full);
+	assert_true(stats.archive_bytes > SEGMENT);
+	assert_true(stats.archive_bytes <= f->options.most_bytes);
+}
+
+/* A disk that fails when told to. */
+static int sync_error, allocate_error;
+
+static int failing_sync(int fd)
+{
+	return sync_error ? sync_error : disk_of_system.sync(fd);
+}
+
+static int failing_allocate(int fd, uint64_t bytes)
+{
+	return allocate_error ? allocate_error : disk_of_system.allocate(fd, bytes);
+}
+
+static void after_a_failed_sync_nothing_is_taken_and_nothing_of_it_is_kept(void **state)
+{
+	struct fixture *f = *state;
+	struct disk disk = disk_of_system;
+	struct journal_ticket ticket;
+	struct journal_record record;
+	struct err err;
+
+	disk.sync = failing_sync;
+	f->options.disk = &disk;
+	reopen(f);
+	append(f, 0, "kept");
+	record = next_record(f);
+	sync_error = -EIO;
+	assert_int_equal(journal_append(f->journal, 0, SPAN("refused"), &ticket, &err), 0);
+	assert_int_equal(journal_wait(f->journal, ticket, &err), -EIO);
+	sync_error = 0;
+	assert_int_equal(journal_append(f->journal, 0, SPAN("later"), &ticket, &err), -EIO);
+	assert_true(journal_failed(f->journal));
+	reopen(f);
+	record = next_record(f);
+	assert_int_equal(record.count, 1);
+	assert_holds(&record, 0, "kept");
+	assert_nothing_to_read(f);
+}
+
+static void a_full_disk_shows_when_a_segment_is_made_and_is_tried_again(void **state)
+{
+	struct fixture *f = *state;
+	struct disk disk = disk_of_system;
+	struct journal_ticket ticket;
+	struct err err;
+	char big[60001];
+	int taken = 0, rc;
+
+	disk.allocate = failing_allocate;
+	f->options.disk = &disk;
+	reopen(f);
+	allocate_error = -ENOSPC;
+	memset(big, 'b', sizeof big - 1);
+	big[sizeof big - 1] = '\0';
+	while (!(rc = journal_append(f->journal, 0, span_of(big), &ticket, &err))) {
+		assert_int_equal(journal_wait(f->journal, ticket, &err), 0);
+		taken++;
+	}
+	assert_int_equal(rc, -ENOSPC);
+	assert_in_range(taken, 16, 17); /* of the segment that had its space */
+	allocate_error = 0;
+	while ((rc = journal_append(f->journal, 0, SPAN("again"), &ticket, &err)) == -ENOSPC)
+		poll(NULL, 0, 5);
+	assert_int_equal(rc, 0);
+	assert_int_equal(journal_wait(f->journal, ticket, &err), 0);
+	for (int seen = 0; seen < taken + 1;)
+		seen += (int)next_record(f).count;
+}
+
+static void a_segment_ends_by_its_age(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_record record;
+
+	f->options.roll_us = 20 * 1000;
+	reopen(f);
+	append(f, 0, "old");
+	record = next_record(f);
+	journal_done(f->journal, record.segment);
+	while (!journal_is_drained(f->journal))
+		assert_nothing_to_read(f);
+	for (char path[256]; last_segment(f, path, record.segment) >= 0;)
+		assert_nothing_to_read(f);
+}
+
 #define THREADS 8
 #define EACH    2000
 
@@ -372,6 +653,15 @@ int main(void)
 		test(a_full_journal_refuses_and_recovers_when_records_are_done),
 		test(two_owners_take_two_folders),
 		test(what_many_threads_append_is_read_once_each),
+		test(a_damaged_record_is_read_as_an_empty_one_of_its_number),
+		test(one_damaged_block_does_not_take_a_segment_along),
+		test(the_records_of_an_unreadable_segment_are_read_as_empty_ones),
+		test(what_a_dead_owner_left_is_adopted_by_one),
+		test(a_delivered_segment_is_archived_and_comes_back_the_same),
+		test(the_archive_gives_way_to_new_events),
+		test(after_a_failed_sync_nothing_is_taken_and_nothing_of_it_is_kept),
+		test(a_full_disk_shows_when_a_segment_is_made_and_is_tried_again),
+		test(a_segment_ends_by_its_age),
 	};
 
 	log_open("journal_test", LOG_ALARM);

@@ -1,0 +1,390 @@
+#include "lib/journal/archive.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#include "lib/clock.h"
+#include "lib/log.h"
+
+#define SKIPPABLE_MAGIC  0x184d2a5fU /* RFC 8878: 0x184d2a50 to 0x184d2a5f */
+#define CHUNK            (64 << 10)
+#define LEVEL            1  /* events are small JSON-like bytes: to a third, and fast */
+#define WINDOW_LOG       19 /* 512 KiB: what compressing needs in memory stays under 2 MiB */
+#define DAMAGED_LEAST_US (3 * 86400 * US_PER_SECOND)
+#define NAME_SIZE        80
+
+struct archive {
+	char *path;
+	int fd; /* of the folder; -1: there is none */
+	int64_t keep_us;
+};
+
+struct head {
+	uint32_t magic, len;
+	struct archive_summary summary;
+};
+
+static_assert(sizeof(struct head) == 8 + 8 + 16 + 256 + 8, "no padding on disk");
+
+struct file {
+	char name[NAME_SIZE];
+	int64_t changed_us;
+	uint64_t bytes;
+};
+
+int archive_open(struct archive **out, const char *parent, int64_t keep_days, struct err *err)
+{
+	struct archive *a = calloc(1, sizeof *a);
+	int rc = 0;
+
+	if (!a || asprintf(&a->path, "%s/archive", parent) < 0) {
+		free(a);
+		return err_set(err, -ENOMEM, "archive of %s", parent);
+	}
+	a->keep_us = keep_days * 86400 * US_PER_SECOND;
+	if (keep_days >= 0 && mkdir(a->path, 0700) && errno != EEXIST)
+		rc = -errno;
+	a->fd = rc ? -1 : open(a->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (!rc && a->fd < 0 && (errno != ENOENT || keep_days >= 0))
+		rc = -errno;
+	if (rc) {
+		err_set(err, rc, "archive %s: %s", a->path, strerror(-rc));
+		archive_close(&a);
+		return rc;
+	}
+	*out = a;
+	return 0;
+}
+
+void archive_close(struct archive **a_p)
+{
+	struct archive *a = *a_p;
+
+	if (!a)
+		return;
+	if (a->fd >= 0)
+		close(a->fd);
+	free(a->path);
+	free(a);
+	*a_p = NULL;
+}
+
+bool archive_keeps(const struct archive *a)
+{
+	return a->keep_us > 0;
+}
+
+static void file_name(const struct archive_summary *s, const char *suffix, char name[NAME_SIZE])
+{
+	char producer[33];
+
+	sodium_bin2hex(producer, sizeof producer, s->producer, sizeof s->producer);
+	snprintf(name, NAME_SIZE, "%s-%016" PRIx64 "%s", producer, s->number, suffix);
+}
+
+/* --- storing ---------------------------------------------------------------------------------- */
+
+static int write_all(int fd, const void *bytes, size_t len)
+{
+	const char *at = bytes;
+
+	while (len) {
+		ssize_t n = write(fd, at, len);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0) {
+			at += n;
+			len -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
+/* Compress from_fd, from its beginning, to to_fd. */
+static int compress_file(ZSTD_CCtx *z, char *in, char *out, int from_fd, int to_fd)
+{
+	size_t left = 1;
+	off_t offset = 0;
+
+	ZSTD_CCtx_setParameter(z, ZSTD_c_compressionLevel, LEVEL);
+	ZSTD_CCtx_setParameter(z, ZSTD_c_windowLog, WINDOW_LOG);
+	ZSTD_CCtx_setParameter(z, ZSTD_c_checksumFlag, 1);
+	for (ssize_t n = 1; n > 0 || left;) {
+		ZSTD_inBuffer input = { in, 0, 0 };
+
+		n = pread(from_fd, in, CHUNK, offset);
+		if (n < 0)
+			return -errno;
+		input.size = (size_t)n;
+		offset += n;
+		do {
+			ZSTD_outBuffer output = { out, CHUNK, 0 };
+			int rc;
+
+			left = ZSTD_compressStream2(
+				z, &output, &input, n ? ZSTD_e_continue : ZSTD_e_end);
+			if (ZSTD_isError(left))
+				return -ENOMEM;
+			rc = write_all(to_fd, out, output.pos);
+			if (rc)
+				return rc;
+		} while (input.pos < input.size || (!n && left));
+	}
+	return 0;
+}
+
+static int store_bytes(int to_fd, const struct archive_summary *summary, int segment_fd)
+{
+	const struct head head = { SKIPPABLE_MAGIC, sizeof *summary, *summary };
+	ZSTD_CCtx *z = ZSTD_createCCtx();
+	char *buf = malloc(2 * CHUNK);
+	int rc = z && buf ? write_all(to_fd, &head, sizeof head) : -ENOMEM;
+
+	if (!rc)
+		rc = compress_file(z, buf, buf + CHUNK, segment_fd, to_fd);
+	/* The segment is deleted after this: the copy must be there first. */
+	if (!rc && fdatasync(to_fd))
+		rc = -errno;
+	ZSTD_freeCCtx(z);
+	free(buf);
+	return rc;
+}
+
+int archive_store(
+	struct archive *a, const struct archive_summary *summary, int segment_fd, struct err *err)
+{
+	char name[NAME_SIZE], making[NAME_SIZE];
+	int fd, rc;
+
+	file_name(summary, ".zst", name);
+	if (!faccessat(a->fd, name, F_OK, 0))
+		return 0;
+	file_name(summary, ".new", making);
+	unlinkat(a->fd, making, 0); /* of one that was killed here */
+	fd = openat(a->fd, making, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	rc = fd < 0 ? -errno : store_bytes(fd, summary, segment_fd);
+	if (!rc && (renameat(a->fd, making, a->fd, name) || fsync(a->fd)))
+		rc = -errno;
+	if (fd >= 0)
+		close(fd);
+	if (rc) {
+		unlinkat(a->fd, making, 0);
+		return err_set(err, rc, "archive %s/%s: %s", a->path, name, strerror(-rc));
+	}
+	return 0;
+}
+
+int archive_set_aside(struct archive *a, const struct archive_summary *summary, int dir_fd,
+	const char *segment, struct err *err)
+{
+	char name[NAME_SIZE];
+
+	file_name(summary, ".damaged", name);
+	if (renameat(dir_fd, segment, a->fd, name))
+		return err_set(err, -errno, "archive %s/%s: %s", a->path, name, strerror(errno));
+	return 0;
+}
+
+/* --- what is there ---------------------------------------------------------------------------- */
+
+static int age_order(const void *x, const void *y)
+{
+	const struct file *a = x, *b = y;
+
+	if (a->changed_us != b->changed_us)
+		return a->changed_us < b->changed_us ? -1 : 1;
+	return strcmp(a->name, b->name);
+}
+
+static bool ends_with(const char *name, const char *suffix)
+{
+	size_t len = strlen(name), tail = strlen(suffix);
+
+	return len > tail && !strcmp(name + len - tail, suffix);
+}
+
+/* All files, oldest first; yours. What cannot be looked at counts as not there. */
+static size_t files_find(struct archive *a, struct file **files)
+{
+	int fd = a->fd < 0 ? -1 : openat(a->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	size_t count = 0, size = 0;
+
+	*files = NULL;
+	if (!dir) {
+		if (fd >= 0)
+			close(fd);
+		return 0;
+	}
+	while ((entry = readdir(dir))) {
+		struct stat st;
+
+		if (entry->d_name[0] == '.' || strlen(entry->d_name) >= NAME_SIZE ||
+			fstatat(a->fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) ||
+			!S_ISREG(st.st_mode))
+			continue;
+		if (count == size) {
+			struct file *grown =
+				realloc(*files, (size = size ? 2 * size : 64) * sizeof *grown);
+
+			if (!grown)
+				break;
+			*files = grown;
+		}
+		memcpy((*files)[count].name, entry->d_name, strlen(entry->d_name) + 1);
+		(*files)[count].changed_us =
+			st.st_mtim.tv_sec * US_PER_SECOND + st.st_mtim.tv_nsec / 1000;
+		(*files)[count++].bytes = (uint64_t)st.st_blocks * 512;
+	}
+	closedir(dir);
+	if (count)
+		qsort(*files, count, sizeof **files, age_order);
+	return count;
+}
+
+/* Whether it is one of ours to delete, not one that another ingress is making. */
+static bool is_stored(const struct file *f)
+{
+	return ends_with(f->name, ".zst") || ends_with(f->name, ".damaged");
+}
+
+bool archive_give_way(struct archive *a)
+{
+	struct file *files;
+	size_t count = files_find(a, &files), i = 0;
+	bool gone = false;
+
+	for (; i < count && !gone; i++)
+		gone = is_stored(&files[i]) && !unlinkat(a->fd, files[i].name, 0);
+	if (gone)
+		log_warn("archive: gave way to new events file=%s/%s", a->path, files[i - 1].name);
+	free(files);
+	return gone;
+}
+
+void archive_expire(struct archive *a)
+{
+	int64_t now = clock_now_us();
+	struct file *files;
+	size_t count = files_find(a, &files);
+
+	for (size_t i = 0; i < count; i++) {
+		int64_t keep = a->keep_us;
+
+		if (!ends_with(files[i].name, ".zst") && keep < DAMAGED_LEAST_US)
+			keep = DAMAGED_LEAST_US;
+		if (files[i].changed_us < now - keep)
+			unlinkat(a->fd, files[i].name, 0);
+	}
+	free(files);
+}
+
+uint64_t archive_bytes(struct archive *a)
+{
+	struct file *files;
+	uint64_t bytes = 0;
+	size_t count = files_find(a, &files);
+
+	for (size_t i = 0; i < count; i++)
+		bytes += files[i].bytes;
+	free(files);
+	return bytes;
+}
+
+/* --- reading again ---------------------------------------------------------------------------- */
+
+static int head_read(int fd, struct head *head)
+{
+	return pread(fd, head, sizeof *head, 0) == sizeof *head && head->magic == SKIPPABLE_MAGIC &&
+			       head->len == sizeof head->summary
+		       ? 0
+		       : -EBADMSG;
+}
+
+int archive_list(struct archive *a, struct archive_summary **list, size_t *count, struct err *err)
+{
+	struct file *files;
+	size_t n;
+
+	*count = 0;
+	n = files_find(a, &files);
+	*list = calloc(n + 1, sizeof **list);
+	for (size_t i = 0; *list && i < n; i++) {
+		struct head head;
+		int fd;
+
+		if (!ends_with(files[i].name, ".zst"))
+			continue;
+		fd = openat(a->fd, files[i].name, O_RDONLY | O_CLOEXEC);
+		if (fd >= 0 && !head_read(fd, &head))
+			(*list)[(*count)++] = head.summary;
+		else
+			log_warn("archive: a file cannot be read file=%s/%s", a->path,
+				files[i].name);
+		if (fd >= 0)
+			close(fd);
+	}
+	free(files);
+	return *list ? 0 : err_set(err, -ENOMEM, "archive %s", a->path);
+}
+
+static int decompress_file(ZSTD_DCtx *z, char *in, char *out, int from_fd, int to_fd)
+{
+	off_t offset = sizeof(struct head);
+	size_t left = 1;
+
+	for (;;) {
+		ssize_t n = pread(from_fd, in, CHUNK, offset);
+		ZSTD_inBuffer input = { in, n < 0 ? 0 : (size_t)n, 0 };
+
+		if (n < 0)
+			return -errno;
+		if (!n)
+			return left ? -EBADMSG : 0;
+		offset += n;
+		while (input.pos < input.size) {
+			ZSTD_outBuffer output = { out, CHUNK, 0 };
+			int rc;
+
+			left = ZSTD_decompressStream(z, &output, &input);
+			if (ZSTD_isError(left))
+				return -EBADMSG;
+			rc = write_all(to_fd, out, output.pos);
+			if (rc)
+				return rc;
+		}
+	}
+}
+
+int archive_extract(
+	struct archive *a, const struct archive_summary *summary, int to_fd, struct err *err)
+{
+	ZSTD_DCtx *z = ZSTD_createDCtx();
+	char *buf = malloc(2 * CHUNK), name[NAME_SIZE];
+	int fd, rc = z && buf ? 0 : -ENOMEM;
+
+	file_name(summary, ".zst", name);
+	fd = openat(a->fd, name, O_RDONLY | O_CLOEXEC);
+	if (!rc && fd < 0)
+		rc = -errno;
+	if (!rc)
+		rc = decompress_file(z, buf, buf + CHUNK, fd, to_fd);
+	if (!rc && fdatasync(to_fd))
+		rc = -errno;
+	if (fd >= 0)
+		close(fd);
+	ZSTD_freeDCtx(z);
+	free(buf);
+	return rc ? err_set(err, rc, "archive %s/%s: %s", a->path, name, strerror(-rc)) : 0;
+}
