@@ -406,6 +406,23 @@ void http_server_close(struct http_server **server_p)
 	*server_p = NULL;
 }
 
+static void *close_main(void *server)
+{
+	http_server_close(server);
+	return NULL;
+}
+
+void http_servers_close(struct http_server **one, struct http_server **other)
+{
+	pthread_t thread;
+	bool beside = *one && !pthread_create(&thread, NULL, close_main, one);
+
+	http_server_close(other);
+	if (beside)
+		pthread_join(thread, NULL);
+	http_server_close(one);
+}
+
 static void healthz(struct http_request *req, void *service)
 {
 	(void)service;

@@ -1,14 +1,23 @@
 #include "lib/pg.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
-#define CONNECT_TIMEOUT_S "5"
+#include "lib/clock.h"
+#include "lib/stop.h"
+
+#define CONNECT_TIMEOUT_S "3"
 #define POOL_WAIT_S       5
 #define SQLSTATE_LENGTH   5
+#define PATIENCE_US       (60 * US_PER_SECOND)
+#define STOP_PATIENCE_US  (2 * US_PER_SECOND)
+#define SESSION           "-c timezone=UTC -c datestyle=ISO "
 
 struct pg_pool {
 	pthread_mutex_t lock;
@@ -53,21 +62,97 @@ int pg_error(PGconn *conn, const PGresult *result, struct err *err)
 	return err_set(err, -EPROTO, "database: %s (%s)", text, state);
 }
 
-int pg_open(PGconn **out, const char *conninfo, const char *application, struct err *err)
+int pg_open_with(PGconn **out, const char *conninfo, const char *application, const char *options,
+	struct err *err)
 {
+	/* A peer that is gone without a word is given up after 10 s: TCP would try for minutes. */
 	const char *const names[] = { "dbname", "fallback_application_name", "connect_timeout",
-		"client_encoding", "options", NULL };
-	const char *const values[] = { conninfo, application, CONNECT_TIMEOUT_S, "UTF8",
-		"-c timezone=UTC -c datestyle=ISO", NULL };
-	PGconn *conn = PQconnectdbParams(names, values, 1);
+		"client_encoding", "keepalives_idle", "keepalives_interval", "keepalives_count",
+		"tcp_user_timeout", "options", NULL };
+	char session[512];
+	const char *const values[] = { conninfo, application, CONNECT_TIMEOUT_S, "UTF8", "5", "2",
+		"3", "10000", session, NULL };
+	PGconn *conn;
 
-	if (conn && PQstatus(conn) == CONNECTION_OK) {
+	snprintf(session, sizeof session, SESSION "%s", options);
+	conn = PQconnectdbParams(names, values, 1);
+	if (conn && PQstatus(conn) == CONNECTION_OK && !PQsetnonblocking(conn, 1)) {
 		*out = conn;
 		return 0;
 	}
 	err_set(err, -ECONNRESET, "database: %s", conn ? PQerrorMessage(conn) : "no memory");
 	PQfinish(conn);
 	return -ECONNRESET;
+}
+
+int pg_open(PGconn **out, const char *conninfo, const char *application, struct err *err)
+{
+	return pg_open_with(out, conninfo, application, "", err);
+}
+
+/* Wait until the socket can go on; false: it has taken too long. *until_mono_us comes closer when
+ * the end of the service is asked for. */
+static bool socket_wait(PGconn *conn, short events, int64_t *until_mono_us, bool *stopping)
+{
+	struct pollfd fds[2] = { { PQsocket(conn), events, 0 }, { stop_fd(), POLLIN, 0 } };
+	int64_t now = clock_mono_us(), left = *until_mono_us - now;
+
+	if (stop_fd() < 0)
+		left = INT32_MAX;
+	if (left <= 0)
+		return false;
+	poll(fds, *stopping || stop_fd() < 0 ? 1 : 2, (int)(left / 1000 + 1));
+	if (!*stopping && fds[1].revents) {
+		*stopping = true;
+		if (*until_mono_us > now + STOP_PATIENCE_US)
+			*until_mono_us = now + STOP_PATIENCE_US;
+	}
+	return true;
+}
+
+/* The last result of what was sent, or the first that failed; NULL: the connection is of no use any
+ * more. */
+static PGresult *pg_await(PGconn *conn)
+{
+	int64_t until = clock_mono_us() + PATIENCE_US;
+	PGresult *last = NULL;
+	bool stopping = false;
+
+	for (;;) {
+		int unsent = PQflush(conn);
+		PGresult *next;
+
+		if (unsent > 0) {
+			if (!socket_wait(conn, POLLIN | POLLOUT, &until, &stopping))
+				break;
+			if (!PQconsumeInput(conn))
+				break;
+			continue;
+		}
+		if (unsent < 0)
+			break;
+		while (PQisBusy(conn)) {
+			if (!socket_wait(conn, POLLIN, &until, &stopping)) {
+				PQclear(last);
+				return NULL;
+			}
+			if (!PQconsumeInput(conn))
+				break; /* PQgetResult() has the error */
+		}
+		next = PQgetResult(conn);
+		if (!next)
+			return last;
+		if (last && PQresultStatus(last) == PGRES_FATAL_ERROR) {
+			PQclear(next);
+			continue;
+		}
+		PQclear(last);
+		last = next;
+		if (PQstatus(conn) != CONNECTION_OK)
+			return last;
+	}
+	PQclear(last);
+	return NULL;
 }
 
 static int pg_check(PGconn *conn, PGresult *result, PGresult **out, struct err *err)
@@ -87,15 +172,28 @@ static int pg_check(PGconn *conn, PGresult *result, PGresult **out, struct err *
 	return 0;
 }
 
+static int pg_run_sent(PGconn *conn, int sent, PGresult **out, struct err *err)
+{
+	PGresult *result = sent ? pg_await(conn) : NULL;
+
+	if (result || !sent || PQstatus(conn) != CONNECTION_OK)
+		return pg_check(conn, result, out, err);
+	/* Still at work for us: a session in an unknown state must not be used again. */
+	shutdown(PQsocket(conn), SHUT_RDWR);
+	(void)PQconsumeInput(conn);
+	return err_set(err, -ECONNRESET, "database: no answer");
+}
+
 int pg_run(PGconn *conn, PGresult **out, const char *sql, int n, const char *const *params,
 	struct err *err)
 {
-	return pg_check(conn, PQexecParams(conn, sql, n, NULL, params, NULL, NULL, 0), out, err);
+	return pg_run_sent(
+		conn, PQsendQueryParams(conn, sql, n, NULL, params, NULL, NULL, 0), out, err);
 }
 
 int pg_run_simple(PGconn *conn, const char *sql, struct err *err)
 {
-	return pg_check(conn, PQexec(conn, sql), NULL, err);
+	return pg_run_sent(conn, PQsendQuery(conn, sql), NULL, err);
 }
 
 int64_t pg_int(const PGresult *result, int row, int column)

@@ -1,7 +1,10 @@
-/* PostgreSQL over libpq: parameterised statements, errors as sentences, a bounded pool.
+/* PostgreSQL over libpq: parameterised statements, errors as sentences, a bounded pool. In a
+ * service (lib/stop.h) no statement is waited for longer than a minute, nor, once its end is asked
+ * for, than two seconds: a database that hangs cannot hold a service.
  *
  * Codes tell what the caller can do:
- *   -ECONNRESET  the connection is lost or cannot be made: open another, later
+ *   -ECONNRESET  the connection is lost or cannot be made, or the server has not answered for too
+ *                long: open another, later
  *   -EAGAIN      the server cannot now (serialisation, deadlock, lock or statement time-out, disk
  *                full, shutting down, missing right): the same statement may succeed later
  *   -EEXIST      a unique value is taken already
@@ -19,6 +22,10 @@
 /* Connect; waits 5 s at most. On success *out is yours, end it with PQfinish(). */
 int pg_open(
 	PGconn **out, const char *conninfo, const char *application, struct err *err) MUST_CHECK;
+
+/* The same with settings of the session, as "-c name=value -c …". */
+int pg_open_with(PGconn **out, const char *conninfo, const char *application, const char *options,
+	struct err *err) MUST_CHECK;
 
 /* Run one statement with n text parameters ($1 …, NULL is SQL null). With out, *out is yours on
  * success (PQclear); without it, the result is dropped. After an error inside a transaction the

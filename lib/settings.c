@@ -20,7 +20,7 @@ struct setting {
 	int who;
 	const char *unit;
 	int64_t least, most;  /* INT only */
-	const char *fallback; /* NULL: must be given */
+	const char *fallback; /* NULL: must be given; "": may be left out */
 	const char *help;
 };
 
@@ -54,6 +54,20 @@ static const struct setting table[] = {
 		"where accepted events lie until they are in the database" },
 	{ "FOOTFALL_JOURNAL_MAX_MIB", INT, AT(journal_max_mib), FOR_INGRESS, "MiB", 16, 1 << 20,
 		"1024", "the journal's bound; beyond it events are answered 503" },
+	{ "FOOTFALL_ARCHIVE_DAYS", INT, AT(archive_days), FOR_INGRESS, "days", 0, 3650, "3",
+		"how long delivered events are kept, so that a restored database gets what it "
+		"lacks; 0: not at all" },
+	{ "FOOTFALL_DRAIN", TEXT, AT(drain), FOR_INGRESS, "none or all", 0, 0, "none",
+		"all: SIGTERM waits until the journal is delivered, where its folder will be "
+		"gone" },
+	{ "FOOTFALL_LINK_SECRET", SECRET, AT(link_secret), FOR_INGRESS | FOR_WORKER | FOR_QUERY,
+		"key", 0, 0, "", "this process's secret key for links: footfall keys make" },
+	{ "FOOTFALL_LINK_ALLOW", TEXT, AT(link_allow), FOR_INGRESS | FOR_QUERY, "file", 0, 0, "",
+		"public keys of the workers that may connect, one a line: footfall keys allow" },
+	{ "FOOTFALL_LINK_SERVER_KEY", TEXT, AT(link_server_key), FOR_WORKER, "key", 0, 0, "",
+		"public key of the ingresses and query services" },
+	{ "FOOTFALL_LINK_PLAIN", BOOL, AT(link_plain), FOR_INGRESS | FOR_QUERY, "0 or 1", 0, 1, "0",
+		"1: without keys links may be bound beyond loopback; for trusted networks only" },
 	{ "FOOTFALL_SEND_WINDOW", INT, AT(send_window), FOR_INGRESS, "records", 1, 4096, "64",
 		"records sent and not yet acknowledged, 64 KiB each at most" },
 	{ "FOOTFALL_TRACKER_FILE", TEXT, AT(tracker_file), FOR_INGRESS, "file", 0, 0, NULL,
@@ -145,7 +159,7 @@ static int setting_load(struct settings *s, const struct setting *row, struct er
 	int64_t number = 0;
 	int rc = setting_text(&text, row, err);
 
-	if (!rc && (!text || !*text))
+	if (!rc && (!text || !*text) && !(row->fallback && !*row->fallback))
 		rc = err_set(
 			err, -EINVAL, "%s (%s) is not set: %s", row->name, row->unit, row->help);
 	if (!rc && (row->type == TEXT || row->type == SECRET)) {
@@ -205,7 +219,12 @@ void settings_help(enum settings_for who)
 		printf("  %-26s %s", "", row->unit);
 		if (row->type == INT)
 			printf(", %" PRId64 " to %" PRId64, row->least, row->most);
-		printf(row->fallback ? ", default %s\n" : ", must be given\n", row->fallback);
+		if (!row->fallback)
+			puts(", must be given");
+		else if (*row->fallback)
+			printf(", default %s\n", row->fallback);
+		else
+			putchar('\n');
 	}
 }
 

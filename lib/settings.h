@@ -36,7 +36,13 @@ struct settings {
 	char *ack_addr;
 	char *journal_dir;
 	int64_t journal_max_mib;
+	int64_t archive_days;
+	char *drain;
 	int64_t send_window;
+	char *link_secret;
+	char *link_allow;
+	char *link_server_key;
+	bool link_plain;
 	char *tracker_file;
 	char *ingress_links;
 	char *live_links;

@@ -1,4 +1,5 @@
-/* The end of a service: SIGTERM and SIGINT are blocked in every thread, and main waits for them. */
+/* The end of a service: SIGTERM and SIGINT are blocked in every thread, and whoever waits for
+ * something waits for them, too. */
 #ifndef FOOTFALL_STOP_H
 #define FOOTFALL_STOP_H
 
@@ -7,7 +8,10 @@
 /* Block the signals, and ignore SIGPIPE. Before any thread is made. */
 void stop_block(void);
 
-/* Wait at most timeout_ms for one of them; true when it came. */
+/* Wait at most timeout_ms for one of them; true when it came, from then on at once. */
 bool stop_wait(int timeout_ms);
+
+/* Readable from the signal on, for ever; lent, never to be read. -1 without stop_block(). */
+int stop_fd(void);
 
 #endif

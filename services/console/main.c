@@ -79,8 +79,7 @@ static int console_open(struct console *console, struct err *err)
 
 static void console_close(struct console *console)
 {
-	http_server_close(&console->admin);
-	http_server_close(&console->http);
+	http_servers_close(&console->http, &console->admin);
 	pg_pool_close(&console->app);
 	throttle_close(&console->by_email);
 	throttle_close(&console->by_client);

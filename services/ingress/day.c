@@ -13,12 +13,14 @@
 #define US_PER_DAY   (86400 * US_PER_SECOND)
 /* A key that was destroyed is forgotten here within the hour. */
 #define ENTRY_LIFE_US (30 * 60 * US_PER_SECOND)
+#define AWAY_US       (2 * US_PER_SECOND)
 
 struct entry {
 	struct entry *next;
 	char zone[64];
 	int64_t utc_day; /* of the times that were asked for; a bucket's entries are found by it */
 	int64_t fetched_mono_us;
+	bool held; /* one of those that days_hold() brings: it is kept fresh by its owner */
 	struct day day;
 };
 
@@ -27,6 +29,7 @@ struct days {
 	pthread_mutex_t lock;
 	struct entry *bucket[BUCKETS];
 	size_t count;
+	int64_t away_mono_us; /* until then the database is not asked: it did not answer */
 };
 
 int days_open(struct days **out, struct pg_pool *pool, struct err *err)
@@ -93,14 +96,27 @@ static bool days_look(
 	return false;
 }
 
+static int day_key_read(struct day *day, const char *hex, struct err *err)
+{
+	unsigned char key[32];
+	size_t len = 0;
+	int rc = 0;
+
+	if (sodium_hex2bin(key, sizeof key, hex, strlen(hex), NULL, &len, NULL) ||
+		len != sizeof key)
+		rc = err_set(err, -EPROTO, "a day key is not 32 bytes");
+	else
+		event_day_keys_derive(&day->keys, key);
+	sodium_memzero(key, sizeof key);
+	return rc;
+}
+
 static int day_fetch(
 	struct days *days, const char *zone, int64_t ts_us, struct day *out, struct err *err)
 {
 	char seconds[32];
 	const char *params[] = { zone, seconds };
-	unsigned char key[32];
 	PGresult *row;
-	size_t len;
 	int rc;
 
 	snprintf(seconds, sizeof seconds, "%lld.%06lld", (long long)(ts_us / US_PER_SECOND),
@@ -117,63 +133,91 @@ static int day_fetch(
 	out->date = pg_int(row, 0, 0);
 	out->starts_us = pg_int(row, 0, 1);
 	out->ends_us = pg_int(row, 0, 2);
-	if (sodium_hex2bin(key, sizeof key, PQgetvalue(row, 0, 3), 64, NULL, &len, NULL) ||
-		len != 32)
-		rc = err_set(err, -EPROTO, "a day key is not 32 bytes");
-	else
-		event_day_keys_derive(&out->keys, key);
-	sodium_memzero(key, sizeof key);
+	rc = day_key_read(out, PQgetvalue(row, 0, 3), err);
 	PQclear(row);
 	return rc;
 }
 
-static int days_keep(
-	struct days *days, const char *zone, int64_t ts_us, const struct day *day, struct err *err)
+/* With the lock held. */
+static int days_keep(struct days *days, const char *zone, int64_t utc_day, const struct day *day,
+	bool held, struct err *err)
 {
-	struct entry **bucket = bucket_of(days, zone, utc_day_of(ts_us)), *e;
+	struct entry **bucket = bucket_of(days, zone, utc_day), *e;
 
 	for (e = *bucket; e; e = e->next) /* fetched again, or by another thread meanwhile */
-		if (e->utc_day == utc_day_of(ts_us) && e->day.date == day->date &&
-			!strcmp(e->zone, zone))
+		if (e->utc_day == utc_day && e->day.date == day->date && !strcmp(e->zone, zone))
 			break;
 	if (!e) {
-		if (days->count == ENTRIES_MOST)
+		if (days->count >= ENTRIES_MOST)
 			days_forget(days); /* rare, and only costs time */
 		e = calloc(1, sizeof *e);
 		if (!e)
 			return err_set(err, -ENOMEM, "days");
 		snprintf(e->zone, sizeof e->zone, "%s", zone);
-		e->utc_day = utc_day_of(ts_us);
+		e->utc_day = utc_day;
 		e->next = *bucket;
 		*bucket = e;
 		days->count++;
 	}
 	e->fetched_mono_us = clock_mono_us();
+	e->held = held;
 	e->day = *day;
 	return 0;
 }
 
+int days_hold(struct days *days, const char *zone, int64_t date, int64_t starts_us, int64_t ends_us,
+	const char *key_hex, struct err *err)
+{
+	struct day day = { .date = date, .starts_us = starts_us, .ends_us = ends_us };
+	int rc = day_key_read(&day, key_hex, err);
+
+	pthread_mutex_lock(&days->lock);
+	for (int64_t utc = utc_day_of(starts_us); !rc && utc <= utc_day_of(ends_us - 1); utc++)
+		rc = days_keep(days, zone, utc, &day, true, err);
+	pthread_mutex_unlock(&days->lock);
+	sodium_memzero(&day, sizeof day);
+	return rc;
+}
+
+void days_still_hold(struct days *days)
+{
+	int64_t now = clock_mono_us();
+
+	pthread_mutex_lock(&days->lock);
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct entry *e = days->bucket[i]; e; e = e->next)
+			if (e->held)
+				e->fetched_mono_us = now;
+	pthread_mutex_unlock(&days->lock);
+}
+
 int days_find(struct days *days, const char *zone, int64_t ts_us, struct day *out, struct err *err)
 {
-	bool stale = false, found;
+	bool stale = false, found, away;
 	struct day fresh;
 	int rc;
 
 	pthread_mutex_lock(&days->lock);
 	found = days_look(days, zone, ts_us, out, &stale);
+	away = days->away_mono_us > clock_mono_us();
 	pthread_mutex_unlock(&days->lock);
-	if (found && !stale)
+	if (found && (!stale || away))
 		return 0;
+	if (away)
+		return err_set(err, -EAGAIN, "days: the database did not answer a moment ago");
 	rc = day_fetch(days, zone, ts_us, &fresh, err);
+	pthread_mutex_lock(&days->lock);
+	if (rc == -ECONNRESET || rc == -EAGAIN)
+		days->away_mono_us = clock_mono_us() + AWAY_US;
+	else if (!rc)
+		rc = days_keep(days, zone, utc_day_of(ts_us), &fresh, false, err);
+	pthread_mutex_unlock(&days->lock);
 	if (rc && found) {
 		log_debug("days: the one in memory serves: %s", err->msg);
 		return 0; /* the database is away; the day's key serves on */
 	}
-	if (rc)
-		return rc;
-	pthread_mutex_lock(&days->lock);
-	rc = days_keep(days, zone, ts_us, &fresh, err);
-	pthread_mutex_unlock(&days->lock);
-	*out = fresh;
+	if (!rc)
+		*out = fresh;
+	sodium_memzero(&fresh, sizeof fresh);
 	return rc;
 }

@@ -22,6 +22,13 @@ struct days;
 int days_open(struct days **out, struct pg_pool *pool, struct err *err) MUST_CHECK;
 void days_close(struct days **days);
 
+/* Hold a day that will be asked for: zone, date, its bounds, its key in hex. -EINVAL: no key. */
+int days_hold(struct days *days, const char *zone, int64_t date, int64_t starts_us, int64_t ends_us,
+	const char *key_hex, struct err *err) MUST_CHECK;
+
+/* Those are what the database has, as of now. */
+void days_still_hold(struct days *days);
+
 /* The day of ts_us in zone, copied to *out. A day that is not in memory is fetched: -ECONNRESET,
  * -EAGAIN when the database cannot give it now (503: nothing may be kept without a key); -EINVAL:
  * it gives none for that time. */

@@ -1,9 +1,12 @@
 /* ingress: takes events over HTTP, makes them durable in the journal, answers, and pushes them to
  * workers as records. SIGTERM: take nothing new, answer what is in hand, sync, exit 0; what workers
  * have not acknowledged stays in the journal for the next start. */
+#include <limits.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -15,9 +18,11 @@
 #include "services/ingress/sender.h"
 
 #define SEGMENT_BYTES        (8 << 20) /* a whole one is read again after a crash: seconds at most */
+#define SEGMENT_ROLL_US      (3600LL * US_PER_SECOND) /* so that it reaches the archive */
 #define RECORD_CLOSE_US      (100 * 1000)
 #define DATABASE_CONNECTIONS 2
-#define DRAIN_MS             2000
+#define DRAIN_MS             1500 /* it has been at it while the servers closed */
+#define EXPIRE_EVERY_S       60
 #define TRACKER_MOST         (64 << 10)
 
 struct ingress {
@@ -25,6 +30,7 @@ struct ingress {
 	struct addr_nets trusted;
 	struct pg_pool *pool;
 	struct intake intake;
+	struct journal_options journal;
 	struct sender *sender;
 	struct http_server *http, *admin;
 	char *tracker;
@@ -72,12 +78,15 @@ static void ingress_metrics(void *service, FILE *out)
 		"footfall_records_sent_total %llu\n"
 		"footfall_records_resent_total %llu\n"
 		"footfall_records_acknowledged_total %llu\n"
-		"footfall_records_in_flight %u\n",
+		"footfall_records_in_flight %u\n"
+		"footfall_journals_adopted %u\n"
+		"footfall_archive_bytes %llu\n",
 		atomic_load(&g->intake.accepted), atomic_load(&g->intake.rejected),
 		(unsigned long long)j.bytes, (unsigned long long)j.most_bytes, j.full,
 		(unsigned long long)j.entries, (unsigned long long)j.flushes,
 		(unsigned long long)j.damaged, (unsigned long long)s.sent,
-		(unsigned long long)s.resent, (unsigned long long)s.acknowledged, s.in_flight);
+		(unsigned long long)s.resent, (unsigned long long)s.acknowledged, s.in_flight,
+		s.adopted, (unsigned long long)j.archive_bytes);
 }
 
 /* The tracker without the lines that are only a comment: visitors need not load those. */
@@ -114,13 +123,14 @@ static int tracker_load(struct ingress *g, struct err *err)
 
 static int journal_start(struct ingress *g, struct err *err)
 {
-	const struct journal_options options = { .parent = g->settings.journal_dir,
+	g->journal = (struct journal_options){ .parent = g->settings.journal_dir,
 		.most_bytes = (uint64_t)g->settings.journal_max_mib << 20,
 		.segment_bytes = SEGMENT_BYTES,
 		.close_bytes = RECORD_CLOSE,
-		.close_us = RECORD_CLOSE_US };
-
-	return journal_open(&g->intake.journal, &options, err);
+		.close_us = RECORD_CLOSE_US,
+		.roll_us = SEGMENT_ROLL_US,
+		.archive_days = g->settings.archive_days };
+	return journal_open(&g->intake.journal, &g->journal, err);
 }
 
 static int servers_start(struct ingress *g, struct err *err)
@@ -144,9 +154,16 @@ static int ingress_open(struct ingress *g, struct err *err)
 {
 	const struct sender_options sender = { .push_addr = g->settings.push_addr,
 		.ack_addr = g->settings.ack_addr,
-		.window = (uint32_t)g->settings.send_window };
+		.window = (uint32_t)g->settings.send_window,
+		.orphans = &g->journal,
+		.link_secret = g->settings.link_secret,
+		.link_allow = g->settings.link_allow,
+		.link_plain = g->settings.link_plain };
 	int rc = secret_init(err);
 
+	if (!rc && strcmp(g->settings.drain, "none") && strcmp(g->settings.drain, "all"))
+		rc = err_set(err, -EINVAL, "FOOTFALL_DRAIN is \"%s\", must be none or all",
+			g->settings.drain);
 	if (!rc)
 		rc = addr_nets_parse(&g->trusted, g->settings.trusted_proxies, err);
 	if (!rc)
@@ -159,18 +176,28 @@ static int ingress_open(struct ingress *g, struct err *err)
 	if (!rc)
 		rc = days_open(&g->intake.days, g->pool, err);
 	if (!rc)
-		rc = snapshot_open(&g->intake.snapshot, g->settings.app_db, err);
+		rc = snapshot_open(&g->intake.snapshot, g->settings.app_db, g->settings.journal_dir,
+			g->intake.days, err);
 	if (!rc)
 		rc = sender_open(&g->sender, g->intake.journal, &sender, err);
 	return rc ? rc : servers_start(g, err);
 }
 
+/* Answer what is in hand, and deliver what can be at once; or, where the journal's folder goes with
+ * this host, all of it, however long that takes. */
 static void ingress_close(struct ingress *g)
 {
-	http_server_close(&g->http);
+	bool all = !strcmp(g->settings.drain, "all");
+
+	if (g->intake.snapshot)
+		snapshot_stop(g->intake.snapshot);
+	if (all)
+		http_server_close(&g->http);
+	else
+		http_servers_close(&g->http, &g->admin);
 	if (g->intake.journal)
 		journal_flush(g->intake.journal);
-	sender_close(&g->sender, DRAIN_MS);
+	sender_close(&g->sender, all ? -1 : DRAIN_MS);
 	journal_close(&g->intake.journal);
 	snapshot_close(&g->intake.snapshot);
 	days_close(&g->intake.days);
@@ -178,6 +205,35 @@ static void ingress_close(struct ingress *g)
 	http_server_close(&g->admin);
 	free(g->tracker);
 	settings_clear(&g->settings);
+}
+
+/* When footfall replay asks for it (it touches the file), what is delivered goes to the archive
+ * now. */
+static void roll_when_asked(struct ingress *g)
+{
+	char path[PATH_MAX];
+	struct journal_stats journal;
+	struct stat st;
+
+	snprintf(path, sizeof path, "%s/roll", g->settings.journal_dir);
+	if (stat(path, &st))
+		return;
+	journal_stats(g->intake.journal, &journal);
+	if (st.st_mtim.tv_sec * US_PER_SECOND + st.st_mtim.tv_nsec / 1000 > journal.began_us)
+		journal_roll(g->intake.journal);
+}
+
+/* Until the end is asked for, or the journal fails. */
+static int ingress_run(struct ingress *g, struct err *err)
+{
+	for (unsigned second = 0; !stop_wait(1000); second++) {
+		if (journal_failed(g->intake.journal))
+			return err_set(err, -EIO, "the journal takes nothing any more");
+		roll_when_asked(g);
+		if (second % EXPIRE_EVERY_S == 0)
+			journal_expire(g->intake.journal);
+	}
+	return 0;
 }
 
 int main(int argc, char **argv)
@@ -197,9 +253,8 @@ int main(int argc, char **argv)
 		rc = ingress_open(&g, &err);
 	if (!rc)
 		log_info("ingress: started addr=%s", g.settings.ingress_addr);
-	while (!rc && !stop_wait(1000))
-		if (journal_failed(g.intake.journal))
-			rc = err_set(&err, -EIO, "the journal takes nothing any more");
+	if (!rc)
+		rc = ingress_run(&g, &err);
 	if (rc)
 		log_error("ingress: %s", err.msg);
 	ingress_close(&g);

@@ -8,16 +8,20 @@
 #include <zmq.h>
 
 #include "lib/clock.h"
+#include "lib/curve.h"
 #include "lib/log.h"
 #include "proto/record.h"
 
 #define OVERDUE_LEAST_US (5 * US_PER_SECOND) /* doubles with each try */
 #define OVERDUE_MOST_US  (60 * US_PER_SECOND)
 #define IDLE_MS          500
+#define ADOPT_EVERY_US   (5 * US_PER_SECOND)
+#define JOURNALS_MOST    8 /* ours, and adopted ones; more orphans wait for their turn */
 
 /* A record that was read and not yet acknowledged. */
 struct flight {
 	struct record_id id;
+	struct journal *journal;
 	uint64_t segment;
 	msgpack_sbuffer bytes;
 	int64_t due_mono_us; /* when it is to be sent, or sent again */
@@ -25,8 +29,12 @@ struct flight {
 };
 
 struct sender {
-	struct journal *journal;
+	struct journal *journals[JOURNALS_MOST]; /* the first is ours, and borrowed */
+	uint32_t journal_count, next;            /* whose turn it is to be read */
+	const struct journal_options *orphans;
+	int64_t adopt_mono_us; /* when to look for orphans again */
 	void *zmq, *push, *acks;
+	struct curve_server *curve;
 	pthread_t thread;
 	bool thread_runs;
 	atomic_bool stopping;
@@ -36,10 +44,11 @@ struct sender {
 	struct record_id *acked; /* of one message */
 	bool unreadable;         /* the journal, as was said in the log */
 	atomic_ullong sent, resent, acknowledged;
-	atomic_uint in_flight;
+	atomic_uint in_flight, adopted;
 };
 
-static int socket_bind(void **out, void *zmq, int type, const char *addr, struct err *err)
+static int socket_bind(void **out, void *zmq, int type, const char *addr,
+	const struct curve_server *curve, struct err *err)
 {
 	/* Small buffers, so that a stalled worker holds few records; see proto/event.md, "Record".
 	 */
@@ -61,43 +70,96 @@ static int socket_bind(void **out, void *zmq, int type, const char *addr, struct
 		rc = zmq_setsockopt(socket, options[i].option, &options[i].value, sizeof(int));
 	if (!rc)
 		rc = zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &most, sizeof most);
+	*out = socket;
+	if (!rc && curve && curve_server_guard(curve, socket, err))
+		return err->code;
 	snprintf(endpoint, sizeof endpoint, "tcp://%s", addr);
 	if (!rc)
 		rc = zmq_bind(socket, endpoint);
-	*out = socket;
 	return rc ? err_set(err, -errno, "cannot listen on %s: %s", addr, zmq_strerror(errno)) : 0;
 }
 
-/* Fill the window with records from the journal. */
+/* --- journals --------------------------------------------------------------------------------- */
+
+/* Take a journal that a dead ingress left, if there is one. */
+static void adopt(struct sender *s)
+{
+	struct journal *orphan;
+	struct err err;
+	int rc;
+
+	s->adopt_mono_us = clock_mono_us() + ADOPT_EVERY_US;
+	if (s->journal_count == JOURNALS_MOST)
+		return;
+	rc = journal_adopt(&orphan, s->orphans, &err);
+	if (rc < 0)
+		log_error("sender: no journal can be adopted: %s", err.msg);
+	if (rc != 1)
+		return;
+	log_info("sender: a journal that nobody owns is adopted");
+	s->journals[s->journal_count++] = orphan;
+	s->adopt_mono_us = 0; /* there may be another */
+}
+
+static void let_go_of_drained(struct sender *s)
+{
+	for (uint32_t i = 1; i < s->journal_count;) {
+		if (journal_is_drained(s->journals[i])) {
+			log_info("sender: an adopted journal is delivered");
+			journal_close(&s->journals[i]);
+			s->journals[i] = s->journals[--s->journal_count];
+		} else {
+			i++;
+		}
+	}
+	atomic_store(&s->adopted, s->journal_count - 1);
+}
+
+static void flight_begin(
+	struct sender *s, struct journal *journal, const struct journal_record *record)
+{
+	struct flight *f = &s->flights[s->count++];
+	struct span rest = record->entries;
+
+	memset(f, 0, sizeof *f);
+	memcpy(f->id.producer, record->producer, sizeof f->id.producer);
+	f->id.lane = record->lane;
+	f->id.seq = record->seq;
+	f->journal = journal;
+	f->segment = record->segment;
+	msgpack_sbuffer_init(&f->bytes);
+	record_begin(&f->bytes, &f->id, record->count);
+	while (rest.len) {
+		uint32_t len;
+
+		memcpy(&len, rest.ptr, sizeof len);
+		record_add(&f->bytes, span_first(span_from(rest, sizeof len), len));
+		rest = span_from(rest, sizeof len + len);
+	}
+}
+
+/* Fill the window with records, a journal after the other. */
 static void window_fill(struct sender *s)
 {
 	struct journal_record record;
-	struct err err;
-	int rc = 0;
+	struct err err = { 0 };
+	bool unreadable = false;
 
-	while (s->count < s->window && (rc = journal_read(s->journal, &record, &err)) > 0) {
-		struct flight *f = &s->flights[s->count++];
-		struct span rest = record.entries;
+	for (uint32_t empty = 0; s->count < s->window && empty < s->journal_count;) {
+		struct journal *journal = s->journals[s->next++ % s->journal_count];
+		int rc = journal_read(journal, &record, &err);
 
-		memset(f, 0, sizeof *f);
-		memcpy(f->id.producer, record.producer, sizeof f->id.producer);
-		f->id.lane = record.lane;
-		f->id.seq = record.seq;
-		f->segment = record.segment;
-		msgpack_sbuffer_init(&f->bytes);
-		record_begin(&f->bytes, &f->id, record.count);
-		while (rest.len) {
-			uint32_t len;
-
-			memcpy(&len, rest.ptr, sizeof len);
-			record_add(&f->bytes, span_first(span_from(rest, sizeof len), len));
-			rest = span_from(rest, sizeof len + len);
-		}
+		empty = rc > 0 ? 0 : empty + 1;
+		unreadable |= rc < 0;
+		if (rc > 0)
+			flight_begin(s, journal, &record);
 	}
-	if (rc < 0 && !s->unreadable)
-		log_error("sender: the journal cannot be read: %s", err.msg);
-	s->unreadable = rc < 0;
+	if (unreadable && !s->unreadable)
+		log_error("sender: a journal cannot be read: %s", err.msg);
+	s->unreadable = unreadable;
 }
+
+/* --- records ---------------------------------------------------------------------------------- */
 
 static int64_t overdue_after(uint32_t sends)
 {
@@ -136,7 +198,7 @@ static void flight_end(struct sender *s, const struct record_id *id)
 		if (f->id.seq != id->seq || f->id.lane != id->lane ||
 			memcmp(f->id.producer, id->producer, sizeof id->producer) != 0)
 			continue;
-		journal_done(s->journal, f->segment);
+		journal_done(f->journal, f->segment);
 		msgpack_sbuffer_destroy(&f->bytes);
 		s->flights[i] = s->flights[--s->count];
 		atomic_fetch_add(&s->acknowledged, 1);
@@ -169,7 +231,7 @@ static void acks_take(struct sender *s)
 static void sender_wait(struct sender *s, bool blocked)
 {
 	zmq_pollitem_t items[] = { { s->acks, 0, ZMQ_POLLIN, 0 },
-		{ NULL, journal_readable_fd(s->journal), ZMQ_POLLIN, 0 },
+		{ NULL, journal_readable_fd(s->journals[0]), ZMQ_POLLIN, 0 },
 		{ s->push, 0, ZMQ_POLLOUT, 0 } };
 	bool window_open = s->count < s->window;
 	uint64_t n;
@@ -180,7 +242,7 @@ static void sender_wait(struct sender *s, bool blocked)
 	zmq_poll(items, 1 + window_open + blocked,
 		s->count || atomic_load(&s->stopping) ? 20 : IDLE_MS);
 	if (window_open && items[1].revents &&
-		read(journal_readable_fd(s->journal), &n, sizeof n) < 0 && errno != EAGAIN)
+		read(journal_readable_fd(s->journals[0]), &n, sizeof n) < 0 && errno != EAGAIN)
 		log_alarm("sender: eventfd: %s", strerror(errno));
 }
 
@@ -191,8 +253,11 @@ static void *sender_main(void *arg)
 	for (;;) {
 		bool blocked;
 
+		if (clock_mono_us() >= s->adopt_mono_us)
+			adopt(s);
 		window_fill(s);
 		blocked = window_send(s);
+		let_go_of_drained(s);
 		atomic_store(&s->in_flight, s->count);
 		if (atomic_load(&s->stopping) &&
 			(!s->count || clock_mono_us() >= atomic_load(&s->stop_mono_us)))
@@ -203,6 +268,20 @@ static void *sender_main(void *arg)
 	return NULL;
 }
 
+/* Who may link: by key, or anybody on this host, or in a network that is trusted. */
+static int guard(struct sender *s, const struct sender_options *options, struct err *err)
+{
+	bool has_key = *options->link_secret;
+	int rc = curve_may_bind(options->push_addr, has_key, options->link_plain, err);
+
+	if (!rc)
+		rc = curve_may_bind(options->ack_addr, has_key, options->link_plain, err);
+	if (!rc && has_key)
+		rc = curve_server_open(
+			&s->curve, s->zmq, options->link_secret, options->link_allow, err);
+	return rc;
+}
+
 int sender_open(struct sender **out, struct journal *journal, const struct sender_options *options,
 	struct err *err)
 {
@@ -211,16 +290,19 @@ int sender_open(struct sender **out, struct journal *journal, const struct sende
 
 	if (!s)
 		return err_set(err, -ENOMEM, "sender");
-	s->journal = journal;
+	s->journals[s->journal_count++] = journal;
+	s->orphans = options->orphans;
 	s->window = options->window;
 	s->flights = calloc(options->window, sizeof *s->flights);
 	s->acked = calloc(ACKS_MOST, sizeof *s->acked);
 	s->zmq = zmq_ctx_new();
 	rc = s->flights && s->acked && s->zmq ? 0 : err_set(err, -ENOMEM, "sender");
 	if (!rc)
-		rc = socket_bind(&s->push, s->zmq, ZMQ_PUSH, options->push_addr, err);
+		rc = guard(s, options, err);
 	if (!rc)
-		rc = socket_bind(&s->acks, s->zmq, ZMQ_PULL, options->ack_addr, err);
+		rc = socket_bind(&s->push, s->zmq, ZMQ_PUSH, options->push_addr, s->curve, err);
+	if (!rc)
+		rc = socket_bind(&s->acks, s->zmq, ZMQ_PULL, options->ack_addr, s->curve, err);
 	if (!rc && pthread_create(&s->thread, NULL, sender_main, s))
 		rc = err_set(err, -EAGAIN, "sender: no thread");
 	s->thread_runs = !rc;
@@ -238,7 +320,8 @@ void sender_close(struct sender **s_p, int drain_ms)
 	if (!s)
 		return;
 	if (s->thread_runs) {
-		atomic_store(&s->stop_mono_us, clock_mono_us() + drain_ms * 1000LL);
+		atomic_store(&s->stop_mono_us,
+			drain_ms < 0 ? INT64_MAX : clock_mono_us() + drain_ms * 1000LL);
 		atomic_store(&s->stopping, true);
 		pthread_join(s->thread, NULL);
 	}
@@ -246,10 +329,13 @@ void sender_close(struct sender **s_p, int drain_ms)
 		zmq_close(s->push);
 	if (s->acks)
 		zmq_close(s->acks);
+	curve_server_close(&s->curve);
 	if (s->zmq)
 		zmq_ctx_term(s->zmq);
 	for (uint32_t i = 0; i < s->count; i++)
 		msgpack_sbuffer_destroy(&s->flights[i].bytes);
+	for (uint32_t i = 1; i < s->journal_count; i++)
+		journal_close(&s->journals[i]);
 	free(s->flights);
 	free(s->acked);
 	free(s);
@@ -262,4 +348,5 @@ void sender_stats(struct sender *s, struct sender_stats *stats)
 	stats->resent = atomic_load(&s->resent);
 	stats->acknowledged = atomic_load(&s->acknowledged);
 	stats->in_flight = atomic_load(&s->in_flight);
+	stats->adopted = atomic_load(&s->adopted);
 }

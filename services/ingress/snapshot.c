@@ -1,8 +1,12 @@
 #include "services/ingress/snapshot.h"
 
 #include <ctype.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -34,7 +38,9 @@ struct tables {
 };
 
 struct snapshot {
-	char *conninfo;
+	char *conninfo, *path;
+	struct days *days;
+	char *text; /* that the tables were made of; the thread's own. It holds day keys */
 	pthread_t thread;
 	bool thread_runs;
 	int stop_fd;
@@ -42,6 +48,14 @@ struct snapshot {
 	struct tables *tables;
 	struct err problem;
 };
+
+static void secret_text_free(char **text)
+{
+	if (*text)
+		sodium_memzero(*text, strlen(*text));
+	free(*text);
+	*text = NULL;
+}
 
 static void tables_free(struct tables *t)
 {
@@ -71,75 +85,127 @@ static void copy_text(char *to, size_t size, const char *from)
 	snprintf(to, size, "%s", from);
 }
 
-static int tables_fill_sites(struct tables *t, PGconn *conn, struct err *err)
+/* --- the text: the database makes it, the disk keeps it -----------------------------------------
+ */
+
+/* All that collection needs, as one JSON text: sites, keys that may ingest, and for every zone the
+ * days from yesterday on with their keys, as far ahead as keys are made. */
+static const char snapshot_sql[] =
+	"select json_build_object("
+	"'sites', (select coalesce(json_agg(json_build_array(id, property_id, domain, zone) "
+	"order by id), '[]') from site), "
+	"'keys', (select coalesce(json_agg(json_build_array(k.key_hash, coalesce(m.site_id, 0)) "
+	"order by k.key_hash, m.site_id), '[]') from api_key k "
+	"left join site_member m on m.account_id = k.account_id where k.revoked_at is null "
+	"and 'ingest' = any (k.scopes) and (k.account_id is null or m.site_id is not null)), "
+	"'days', (select coalesce(json_agg(json_build_array(zone, date - date '1970-01-01', "
+	"(extract(epoch from local_midnight(zone, date)) * 1000000)::bigint, "
+	"(extract(epoch from local_midnight(zone, date + 1)) * 1000000)::bigint, "
+	"encode(day_key_for(date), 'hex')) order by zone, date), '[]') "
+	"from (select distinct zone from site) z, "
+	"lateral (select (now() at time zone z.zone)::date + n as date "
+	"from generate_series(-1, 7) n) d))";
+
+static int damaged(struct err *err)
 {
-	PGresult *rows;
-	int rc =
-		pg_run(conn, &rows, "select id, property_id, domain, zone from site", 0, NULL, err);
+	return err_set(err, -EBADMSG, "snapshot: the text is not one of ours");
+}
 
-	if (rc)
-		return rc;
-	t->site_count = (size_t)PQntuples(rows);
-	t->sites = calloc(t->site_count + 1, sizeof *t->sites);
-	t->names = calloc(2 * t->site_count + 1, sizeof *t->names);
+static int read_sites(struct tables *t, const json_t *sites, struct err *err)
+{
+	const json_t *row;
+	size_t i;
+
+	t->sites = calloc(json_array_size(sites) + 1, sizeof *t->sites);
+	t->names = calloc(2 * json_array_size(sites) + 1, sizeof *t->names);
 	if (!t->sites || !t->names)
-		rc = err_set(err, -ENOMEM, "snapshot: no memory for %zu sites", t->site_count);
-	for (int i = 0; !rc && i < (int)t->site_count; i++) {
-		struct site *site = &t->sites[i];
+		return err_set(err, -ENOMEM, "snapshot: no memory for sites");
+	json_array_foreach(sites, i, row)
+	{
+		const char *property_id, *domain, *zone;
+		struct site *site = &t->sites[t->site_count];
+		json_int_t id;
 
-		site->id = (uint32_t)pg_int(rows, i, 0);
-		copy_text(site->property_id, sizeof site->property_id, PQgetvalue(rows, i, 1));
-		copy_text(site->domain, sizeof site->domain, PQgetvalue(rows, i, 2));
-		copy_text(site->zone, sizeof site->zone, PQgetvalue(rows, i, 3));
+		if (json_unpack(
+			    (json_t *)(uintptr_t)row, "[Isss]", &id, &property_id, &domain, &zone))
+			return damaged(err);
+		site->id = (uint32_t)id;
+		copy_text(site->property_id, sizeof site->property_id, property_id);
+		copy_text(site->domain, sizeof site->domain, domain);
+		copy_text(site->zone, sizeof site->zone, zone);
 		for (int n = 0; n < 2; n++) {
 			struct name *name = &t->names[t->name_count++];
 
 			copy_text(name->text, sizeof name->text,
 				n ? site->domain : site->property_id);
-			name->site = (uint32_t)i;
+			name->site = (uint32_t)t->site_count;
 		}
+		t->site_count++;
 	}
-	PQclear(rows);
-	if (!rc)
-		qsort(t->names, t->name_count, sizeof *t->names, name_order);
-	return rc;
+	qsort(t->names, t->name_count, sizeof *t->names, name_order);
+	return 0;
 }
 
-static int tables_fill_keys(struct tables *t, PGconn *conn, struct err *err)
+static int read_keys(struct tables *t, const json_t *keys, struct err *err)
 {
-	PGresult *rows;
-	int rc = pg_run(conn, &rows,
-		"select k.key_hash, coalesce(m.site_id, 0) from api_key k "
-		"left join site_member m on m.account_id = k.account_id "
-		"where k.revoked_at is null and 'ingest' = any (k.scopes) "
-		"and (k.account_id is null or m.site_id is not null)",
-		0, NULL, err);
+	const json_t *row;
+	size_t i;
 
-	if (rc)
-		return rc;
-	t->key_count = (size_t)PQntuples(rows);
-	t->keys = calloc(t->key_count + 1, sizeof *t->keys);
+	t->keys = calloc(json_array_size(keys) + 1, sizeof *t->keys);
 	if (!t->keys)
-		rc = err_set(err, -ENOMEM, "snapshot: no memory for %zu keys", t->key_count);
-	for (int i = 0; !rc && i < (int)t->key_count; i++) {
-		copy_text(t->keys[i].hash, sizeof t->keys[i].hash, PQgetvalue(rows, i, 0));
-		t->keys[i].site_id = (uint32_t)pg_int(rows, i, 1);
+		return err_set(err, -ENOMEM, "snapshot: no memory for keys");
+	json_array_foreach(keys, i, row)
+	{
+		struct key *key = &t->keys[t->key_count++];
+		const char *hash;
+		json_int_t site_id;
+
+		if (json_unpack((json_t *)(uintptr_t)row, "[sI]", &hash, &site_id))
+			return damaged(err);
+		copy_text(key->hash, sizeof key->hash, hash);
+		key->site_id = (uint32_t)site_id;
 	}
-	PQclear(rows);
-	if (!rc)
-		qsort(t->keys, t->key_count, sizeof *t->keys, key_order);
+	qsort(t->keys, t->key_count, sizeof *t->keys, key_order);
+	return 0;
+}
+
+static int read_days(struct days *days, const json_t *rows, struct err *err)
+{
+	const json_t *row;
+	size_t i;
+	int rc = 0;
+
+	json_array_foreach(rows, i, row)
+	{
+		const char *zone, *hex;
+		json_int_t date, starts_us, ends_us;
+
+		if (json_unpack((json_t *)(uintptr_t)row, "[sIIIs]", &zone, &date, &starts_us,
+			    &ends_us, &hex))
+			return damaged(err);
+		rc = days_hold(days, zone, date, starts_us, ends_us, hex, err);
+		if (rc)
+			break;
+	}
 	return rc;
 }
 
-static int tables_load(struct tables **out, PGconn *conn, struct err *err)
+/* Make tables of the text, and let days know its days. */
+static int text_read(struct tables **out, struct days *days, const char *text, struct err *err)
 {
+	json_t *root = json_loads(text, 0, NULL), *sites, *keys, *rows;
 	struct tables *t = calloc(1, sizeof *t);
 	int rc = t ? 0 : err_set(err, -ENOMEM, "snapshot: no memory");
 
+	if (!rc && json_unpack(root, "{sososo}", "sites", &sites, "keys", &keys, "days", &rows))
+		rc = damaged(err);
 	if (!rc)
-		rc = tables_fill_sites(t, conn, err);
+		rc = read_sites(t, sites, err);
 	if (!rc)
-		rc = tables_fill_keys(t, conn, err);
+		rc = read_keys(t, keys, err);
+	if (!rc)
+		rc = read_days(days, rows, err);
+	json_decref(root);
 	if (rc)
 		tables_free(t);
 	else
@@ -147,10 +213,94 @@ static int tables_load(struct tables **out, PGconn *conn, struct err *err)
 	return rc;
 }
 
+/* Keep the text on disk, for a start without the database; whole or not at all. */
+static void text_save(const struct snapshot *s, const char *text)
+{
+	size_t len = strlen(text);
+	char making[PATH_MAX];
+	int fd, rc = 0;
+
+	/* Ingresses that share the folder each make theirs; the last one stays. */
+	snprintf(making, sizeof making, "%s.%ld", s->path, (long)getpid());
+	fd = open(making, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0 || write(fd, text, len) != (ssize_t)len || fdatasync(fd))
+		rc = -errno;
+	if (fd >= 0)
+		close(fd);
+	if (!rc && rename(making, s->path))
+		rc = -errno;
+	if (rc) {
+		unlink(making);
+		log_warn("snapshot: cannot be kept on disk file=%s error=%s", s->path,
+			strerror(-rc));
+	}
+}
+
+/* What an earlier ingress kept there, NULL when there is nothing; yours. */
+static char *text_load(const struct snapshot *s)
+{
+	FILE *f = fopen(s->path, "re");
+	char *text = NULL;
+	size_t size = 0;
+
+	if (!f)
+		return NULL;
+	if (getdelim(&text, &size, '\0', f) < 0) {
+		free(text);
+		text = NULL;
+	}
+	fclose(f);
+	return text;
+}
+
+/* The text becomes what look-ups see; takes it on success. */
+static int text_use(struct snapshot *s, char **text, struct err *err)
+{
+	struct tables *fresh = NULL, *old;
+	int rc = text_read(&fresh, s->days, *text, err);
+
+	if (rc)
+		return rc;
+	pthread_rwlock_wrlock(&s->lock);
+	old = s->tables;
+	s->tables = fresh;
+	pthread_rwlock_unlock(&s->lock);
+	tables_free(old);
+	secret_text_free(&s->text);
+	s->text = *text;
+	*text = NULL;
+	return 0;
+}
+
+/* --- the thread ---------------------------------------------------------------------------------
+ */
+
+static int text_fetch(struct snapshot *s, PGconn *conn, struct err *err)
+{
+	PGresult *row;
+	char *text;
+	int rc = pg_run(conn, &row, snapshot_sql, 0, NULL, err);
+
+	if (rc)
+		return rc;
+	text = strdup(PQgetvalue(row, 0, 0));
+	PQclear(row);
+	if (!text)
+		return err_set(err, -ENOMEM, "snapshot: no memory");
+	if (s->text && !strcmp(s->text, text)) {
+		days_still_hold(s->days);
+	} else {
+		rc = text_use(s, &text, err);
+		if (!rc)
+			text_save(s, s->text);
+	}
+	secret_text_free(&text);
+	return rc;
+}
+
 /* Take one snapshot, connecting when need be. */
 static int refresh(struct snapshot *s, PGconn **conn, struct err *err)
 {
-	struct tables *fresh = NULL, *old;
 	int rc = 0;
 
 	if (!*conn) {
@@ -161,18 +311,14 @@ static int refresh(struct snapshot *s, PGconn **conn, struct err *err)
 			rc = pg_run_simple(*conn, "listen footfall_snapshot", err);
 	}
 	if (!rc)
-		rc = tables_load(&fresh, *conn, err);
+		rc = text_fetch(s, *conn, err);
 	pthread_rwlock_wrlock(&s->lock);
 	if (!rc && s->problem.code)
-		log_info("snapshot: taken sites=%zu", fresh->site_count);
+		log_info("snapshot: taken");
 	if (rc && rc != s->problem.code)
 		log_warn("snapshot: cannot be taken, the last one serves: %s", err->msg);
-	old = rc ? NULL : s->tables;
-	if (!rc)
-		s->tables = fresh;
 	s->problem = rc ? *err : (struct err){ 0 };
 	pthread_rwlock_unlock(&s->lock);
-	tables_free(old);
 	if (rc && *conn) {
 		PQfinish(*conn);
 		*conn = NULL;
@@ -208,9 +354,11 @@ static void *snapshot_main(void *arg)
 	return NULL;
 }
 
-int snapshot_open(struct snapshot **out, const char *conninfo, struct err *err)
+int snapshot_open(struct snapshot **out, const char *conninfo, const char *folder,
+	struct days *days, struct err *err)
 {
 	struct snapshot *s = calloc(1, sizeof *s);
+	char *kept;
 	int rc = 0;
 
 	if (!s)
@@ -219,8 +367,15 @@ int snapshot_open(struct snapshot **out, const char *conninfo, struct err *err)
 	s->problem = (struct err){ -EAGAIN, "no snapshot of sites has been taken yet" };
 	s->stop_fd = eventfd(0, EFD_CLOEXEC);
 	s->conninfo = strdup(conninfo);
-	if (s->stop_fd < 0 || !s->conninfo)
+	s->days = days;
+	if (asprintf(&s->path, "%s/snapshot.json", folder) < 0)
+		s->path = NULL;
+	if (s->stop_fd < 0 || !s->conninfo || !s->path)
 		rc = err_set(err, -ENOMEM, "snapshot");
+	kept = rc ? NULL : text_load(s);
+	if (kept && text_use(s, &kept, err))
+		log_warn("snapshot: the one on disk is of no use file=%s: %s", s->path, err->msg);
+	secret_text_free(&kept);
 	if (!rc && pthread_create(&s->thread, NULL, snapshot_main, s))
 		rc = err_set(err, -EAGAIN, "snapshot: no thread");
 	s->thread_runs = !rc;
@@ -231,19 +386,30 @@ int snapshot_open(struct snapshot **out, const char *conninfo, struct err *err)
 	return rc;
 }
 
+void snapshot_stop(struct snapshot *s)
+{
+	uint64_t one = 1;
+
+	if (write(s->stop_fd, &one, sizeof one) < 0)
+		log_alarm("snapshot: eventfd: %s", strerror(errno));
+}
+
 void snapshot_close(struct snapshot **s_p)
 {
 	struct snapshot *s = *s_p;
-	uint64_t one = 1;
 
 	if (!s)
 		return;
-	if (s->thread_runs && write(s->stop_fd, &one, sizeof one) == sizeof one)
+	if (s->thread_runs) {
+		snapshot_stop(s);
 		pthread_join(s->thread, NULL);
+	}
 	if (s->stop_fd >= 0)
 		close(s->stop_fd);
 	tables_free(s->tables);
+	secret_text_free(&s->text);
 	free(s->conninfo);
+	free(s->path);
 	pthread_rwlock_destroy(&s->lock);
 	free(s);
 	*s_p = NULL;

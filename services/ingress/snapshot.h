@@ -1,6 +1,7 @@
-/* What the ingress knows of sites and keys: a copy of the app database in memory, taken anew when
- * the database says that something changed (LISTEN), and every few seconds to be sure. Look-ups
- * never touch the database, so collection goes on without it. Any thread may look up. */
+/* What the ingress knows of sites, keys and the days to come: a copy of the app database in memory,
+ * taken anew when the database says that something changed (LISTEN), and every few seconds to be
+ * sure. Look-ups never touch the database, so collection goes on without it; the last copy is kept
+ * on disk, so that it can begin without it, too. Any thread may look up. */
 #ifndef FOOTFALL_SNAPSHOT_H
 #define FOOTFALL_SNAPSHOT_H
 
@@ -9,6 +10,7 @@
 
 #include "lib/err.h"
 #include "lib/span.h"
+#include "services/ingress/day.h"
 
 #define PROPERTY_ID_SIZE 37 /* a UUID and NUL */
 
@@ -22,8 +24,12 @@ struct site {
 struct snapshot;
 
 /* Start taking snapshots from the app database in a thread of its own; the first may be a while in
- * coming. */
-int snapshot_open(struct snapshot **out, const char *conninfo, struct err *err) MUST_CHECK;
+ * coming, and until then the one that lies in folder/snapshot.json serves. days (borrowed until
+ * snapshot_close()) is told of the days in it. */
+int snapshot_open(struct snapshot **out, const char *conninfo, const char *folder,
+	struct days *days, struct err *err) MUST_CHECK;
+/* Take no more; look-ups go on. */
+void snapshot_stop(struct snapshot *s);
 void snapshot_close(struct snapshot **snapshot);
 
 /* 0 once there is a first snapshot; -EAGAIN with the reason before. */

@@ -6,6 +6,7 @@
 #include <zmq.h>
 
 #include "lib/clock.h"
+#include "lib/curve.h"
 #include "lib/log.h"
 
 #define MESSAGE_MOST 64     /* bytes: two numbers */
@@ -25,6 +26,7 @@ struct live {
 	bool stopping;
 	long long messages, unreadable;
 	void *zmq, *sub;
+	struct curve_server *curve;
 	pthread_t listener;
 	bool listening;
 };
@@ -89,22 +91,34 @@ static void *live_listen(void *arg)
 	return NULL;
 }
 
-static int live_bind(struct live *live, const char *addr, struct err *err)
+static int live_bind(struct live *live, const struct live_options *options, struct err *err)
 {
+	bool has_key = options->link_secret && *options->link_secret;
+	int rc = curve_may_bind(options->addr, has_key, options->link_plain, err);
 	int64_t message_most = MESSAGE_MOST;
 	int linger = 0;
 	char endpoint[200];
 
+	if (rc)
+		return rc;
 	live->zmq = zmq_ctx_new();
 	live->sub = live->zmq ? zmq_socket(live->zmq, ZMQ_SUB) : NULL;
 	if (!live->sub)
 		return err_set(err, -ENOMEM, "live: no socket: %s", zmq_strerror(errno));
-	snprintf(endpoint, sizeof endpoint, "tcp://%s", addr);
+	if (has_key)
+		rc = curve_server_open(
+			&live->curve, live->zmq, options->link_secret, options->link_allow, err);
+	if (!rc && live->curve)
+		rc = curve_server_guard(live->curve, live->sub, err);
+	if (rc)
+		return rc;
+	snprintf(endpoint, sizeof endpoint, "tcp://%s", options->addr);
 	zmq_setsockopt(live->sub, ZMQ_LINGER, &linger, sizeof linger);
 	zmq_setsockopt(live->sub, ZMQ_MAXMSGSIZE, &message_most, sizeof message_most);
 	zmq_setsockopt(live->sub, ZMQ_SUBSCRIBE, "", 0);
 	if (zmq_bind(live->sub, endpoint))
-		return err_set(err, -errno, "cannot listen on %s: %s", addr, zmq_strerror(errno));
+		return err_set(
+			err, -errno, "cannot listen on %s: %s", options->addr, zmq_strerror(errno));
 	return 0;
 }
 
@@ -124,17 +138,17 @@ static int live_streams_init(struct live *live, int most)
 	return 0;
 }
 
-int live_open(struct live **out, const char *addr, int most, struct err *err)
+int live_open(struct live **out, const struct live_options *options, struct err *err)
 {
 	struct live *live = calloc(1, sizeof *live);
 	int rc;
 
-	if (!live || live_streams_init(live, most)) {
+	if (!live || live_streams_init(live, options->most)) {
 		free(live);
 		return err_set(err, -ENOMEM, "live: no memory");
 	}
 	pthread_mutex_init(&live->lock, NULL);
-	rc = live_bind(live, addr, err);
+	rc = live_bind(live, options, err);
 	if (!rc && pthread_create(&live->listener, NULL, live_listen, live))
 		rc = err_set(err, -EAGAIN, "live: no thread");
 	live->listening = !rc;
@@ -165,6 +179,7 @@ void live_close(struct live **live_p)
 		pthread_join(live->listener, NULL);
 	else if (live->sub)
 		zmq_close(live->sub);
+	curve_server_close(&live->curve);
 	if (live->zmq)
 		zmq_ctx_term(live->zmq);
 	for (int i = 0; i < live->most; i++)

@@ -14,9 +14,15 @@
 struct live;
 struct live_stream;
 
-/* Bind the SUB socket at addr ("host:port") and listen on a thread of its own, for at most `most`
- * streams at once. */
-int live_open(struct live **out, const char *addr, int most, struct err *err) MUST_CHECK;
+struct live_options {
+	const char *addr;                     /* "host:port" where the SUB socket is bound */
+	int most;                             /* streams at once */
+	const char *link_secret, *link_allow; /* lib/curve.h; NULL or "": no keys. Borrowed */
+	bool link_plain;
+};
+
+/* Bind, and listen on a thread of its own. */
+int live_open(struct live **out, const struct live_options *options, struct err *err) MUST_CHECK;
 /* End all streams at once, and begin no more. */
 void live_stop(struct live *live);
 /* To be called when no stream is left. */

@@ -35,7 +35,8 @@ static int setup(void **state)
 	char endpoint[60];
 
 	free_addr(f.addr, sizeof f.addr);
-	assert_int_equal(live_open(&f.live, f.addr, 2, &err), 0);
+	assert_int_equal(
+		live_open(&f.live, &(struct live_options){ .addr = f.addr, .most = 2 }, &err), 0);
 	f.zmq = zmq_ctx_new();
 	f.pub = zmq_socket(f.zmq, ZMQ_PUB);
 	snprintf(endpoint, sizeof endpoint, "tcp://%s", f.addr);
@@ -133,7 +134,9 @@ static void a_taken_address_is_an_error_that_names_it(void **state)
 	struct live *other = NULL;
 	struct err err;
 
-	assert_int_equal(live_open(&other, f->addr, 2, &err), -EADDRINUSE);
+	assert_int_equal(
+		live_open(&other, &(struct live_options){ .addr = f->addr, .most = 2 }, &err),
+		-EADDRINUSE);
 	assert_null(other);
 	assert_non_null(strstr(err.msg, f->addr));
 }

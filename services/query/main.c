@@ -22,7 +22,13 @@ static int query_open(struct query *query, const struct settings *s, struct err 
 		rc = pg_pool_open(&query->metrics_db, s->metrics_db, "footfall-query",
 			QUERY_CONNECTIONS, err);
 	if (!rc)
-		rc = live_open(&query->live, s->live_addr, (int)s->live_max, err);
+		rc = live_open(&query->live,
+			&(struct live_options){ .addr = s->live_addr,
+				.most = (int)s->live_max,
+				.link_secret = s->link_secret,
+				.link_allow = s->link_allow,
+				.link_plain = s->link_plain },
+			err);
 	return rc;
 }
 
@@ -72,8 +78,7 @@ int main(int argc, char **argv)
 	}
 	if (query.live)
 		live_stop(query.live); /* or the server would wait for its streams */
-	http_server_close(&server);
-	http_server_close(&admin);
+	http_servers_close(&server, &admin);
 	live_close(&query.live);
 	pg_pool_close(&query.metrics_db);
 	pg_pool_close(&query.app_db);

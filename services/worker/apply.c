@@ -4,11 +4,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/pg.h"
 #include "services/worker/rows.h"
 
-#define SITES_FIRST        16
+#define SITES_FIRST   16
+#define WANTED_MOST   100 /* of what was set aside, in one transaction */
+#define HOUR_US       (3600 * US_PER_SECOND)
+#define SET_ASIDE_FEW 20         /* in an hour; more must be under 1 % of its events */
+#define RECORD_PLACE  UINT32_MAX /* of a record that was set aside whole */
+
+/* A worker that hangs, or is stopped, must not keep the others waiting: its transaction ends by
+ * itself, and theirs give up waiting and go on with other lanes. */
+#define SESSION                                                                                    \
+	"-c idle_in_transaction_session_timeout=5s -c lock_timeout=2s -c statement_timeout=30s"
 #define EVENT_OF_CALL_MOST 5000 /* in one call; its parameters are held as text, 1 KiB an event */
 
 #define APPLY_SQL                                                                                  \
@@ -38,6 +48,8 @@ struct apply {
 	struct told *told;
 	size_t count, size, told_count, told_size;
 	struct apply_stats stats, pending; /* pending becomes stats with the commit */
+	struct apply_stats hour;           /* stats when this hour began */
+	int64_t hour_mono_us;
 };
 
 int apply_open(struct apply **out, const char *conninfo, struct enrich *enrich, struct err *err)
@@ -48,6 +60,7 @@ int apply_open(struct apply **out, const char *conninfo, struct enrich *enrich, 
 	if (!a)
 		return err_set(err, -ENOMEM, "apply");
 	a->enrich = enrich;
+	a->hour_mono_us = clock_mono_us();
 	a->conninfo = strdup(conninfo);
 	a->events = calloc(RECORD_EVENTS, sizeof *a->events);
 	rc = a->conninfo && a->events ? 0 : err_set(err, -ENOMEM, "apply");
@@ -157,7 +170,7 @@ static int set_aside(
 	uuid_text(item->record->producer, uuid);
 	snprintf(lane, sizeof lane, "%u", item->record->lane);
 	snprintf(seq, sizeof seq, "%llu", (unsigned long long)item->record->seq);
-	snprintf(place, sizeof place, "%u", item->place);
+	snprintf(place, sizeof place, "%d", item->place == RECORD_PLACE ? -1 : (int)item->place);
 	memcpy(hex, "\\x", 2);
 	sodium_bin2hex(hex + 2, 2 * item->wire.len + 1, (const unsigned char *)item->wire.ptr,
 		item->wire.len);
@@ -184,6 +197,14 @@ static int record_take(struct apply *a, const struct held *held, struct err *err
 	uint32_t n;
 	int rc = record_decode(&id, a->events, &n, held->wire, err);
 
+	if (rc && rc != -ENOMEM) {
+		const struct item whole = {
+			.place = RECORD_PLACE, .record = &held->id, .wire = held->wire
+		};
+		struct err why = *err;
+
+		return set_aside(a, &whole, &why, err);
+	}
 	for (uint32_t i = 0; i < n && !rc; i++) {
 		struct item item = { .order = (uint32_t)a->count,
 			.place = i,
@@ -264,6 +285,10 @@ static int site_apply(struct apply *a, const struct item *items, size_t n, struc
 	rows_begin(a->rows, items[0].site_id);
 	for (size_t i = 0; i < n && !rc; i++)
 		rc = row_add(a, &items[i], err);
+	if (rc == -ENOENT) {
+		a->pending.skipped += n;
+		return 0;
+	}
 	if (!rc)
 		rc = rows_send(a, &stored, err);
 	return rc ? rc : told_add(a, items[0].site_id, stored, err);
@@ -305,6 +330,28 @@ static int items_apply(struct apply *a, bool carefully, struct err *err)
 	return rc;
 }
 
+/* If more than a hundredth of an hour's events would be set aside, it is not they who are wrong:
+ * nothing more is, until somebody has looked. */
+static int few_set_aside(struct apply *a, struct err *err)
+{
+	int64_t now = clock_mono_us();
+	uint64_t aside, events;
+
+	if (now - a->hour_mono_us > HOUR_US) {
+		a->hour = a->stats;
+		a->hour_mono_us = now;
+	}
+	aside = a->pending.set_aside - a->hour.set_aside;
+	events = aside + a->pending.events + a->pending.known_events - a->hour.events -
+		 a->hour.known_events;
+	if (a->pending.set_aside == a->stats.set_aside || aside <= SET_ASIDE_FEW ||
+		aside * 100 <= events)
+		return 0;
+	log_alarm("apply: stopped: %llu of %llu events in an hour would be set aside",
+		(unsigned long long)aside, (unsigned long long)events);
+	return err_set(err, -EAGAIN, "too many events would be set aside");
+}
+
 static int lane_in_transaction(
 	struct apply *a, const struct held *records, uint32_t n, bool carefully, struct err *err)
 {
@@ -333,13 +380,14 @@ static int lane_in_transaction(
 		if (!done)
 			rc = progress_raise(a, &records[i].id, err);
 	}
+	if (!rc)
+		rc = few_set_aside(a, err);
 	return rc ? rc : pg_run_simple(a->conn, "commit", err);
 }
 
-int apply_lane(struct apply *a, const struct held *records, uint32_t n, apply_told *told, void *who,
-	struct err *err)
+/* A connection that can be used, made when there is none. */
+static int connection_need(struct apply *a, struct err *err)
 {
-	struct err ignored;
 	int rc = 0;
 
 	if (a->conn && PQstatus(a->conn) != CONNECTION_OK) {
@@ -347,27 +395,151 @@ int apply_lane(struct apply *a, const struct held *records, uint32_t n, apply_to
 		a->conn = NULL;
 	}
 	if (!a->conn)
-		rc = pg_open(&a->conn, a->conninfo, "footfall worker", err);
-	if (rc) {
+		rc = pg_open_with(&a->conn, a->conninfo, "footfall worker", SESSION, err);
+	if (rc)
 		a->conn = NULL;
+	return rc;
+}
+
+/* Give up the transaction; false: the connection is lost with it. */
+static bool roll_back(struct apply *a)
+{
+	struct err ignored;
+
+	if (!pg_run_simple(a->conn, "rollback", &ignored))
+		return true;
+	PQfinish(a->conn);
+	a->conn = NULL;
+	return false;
+}
+
+static void committed(struct apply *a, apply_told *told, void *who)
+{
+	a->stats = a->pending;
+	for (size_t i = 0; i < a->told_count; i++)
+		told(who, a->told[i].site_id, a->told[i].count);
+}
+
+int apply_lane(struct apply *a, const struct held *records, uint32_t n, apply_told *told, void *who,
+	struct err *err)
+{
+	int rc = connection_need(a, err);
+
+	if (rc)
 		return rc;
-	}
 	for (int carefully = 0; carefully < 2; carefully++) {
 		rc = lane_in_transaction(a, records, n, carefully, err);
 		if (!rc)
 			break;
-		if (pg_run_simple(a->conn, "rollback", &ignored)) {
-			PQfinish(a->conn);
-			a->conn = NULL;
-			return rc;
-		}
-		if (rc != -EINVAL)
+		if (!roll_back(a) || rc != -EINVAL)
 			return rc;
 	}
+	if (!rc)
+		committed(a, told, who);
+	return rc;
+}
+
+/* --- what was set aside -------------------------------------------------------------------------
+ */
+
+static int bytes_of(PGresult *rows, int row, int column, unsigned char **bytes, size_t *len)
+{
+	*bytes = PQunescapeBytea((const unsigned char *)PQgetvalue(rows, row, column), len);
+	return *bytes ? 0 : -ENOMEM;
+}
+
+/* The events of what was set aside: one, or those of a whole record. */
+static int wanted_events(
+	struct apply *a, struct span wire, bool whole, uint32_t *n, struct err *err)
+{
+	struct record_id id;
+
+	if (whole)
+		return record_decode(&id, a->events, n, wire, err);
+	a->events[0] = wire;
+	*n = 1;
+	return 0;
+}
+
+/* Apply them all, or none; *why says what is wrong with them when it is they. */
+static int wanted_apply(
+	struct apply *a, struct span wire, bool whole, struct err *why, struct err *err)
+{
+	uint32_t n;
+	int rc = pg_run_simple(a->conn, "savepoint one", err);
+
 	if (rc)
 		return rc;
-	a->stats = a->pending;
-	for (size_t i = 0; i < a->told_count; i++)
-		told(who, a->told[i].site_id, a->told[i].count);
-	return 0;
+	rc = wanted_events(a, wire, whole, &n, why);
+	for (uint32_t i = 0; !rc && i < n; i++) {
+		struct item item = { .place = i, .wire = a->events[i] };
+		struct event ev;
+
+		rc = event_decode(&ev, item.wire, why);
+		item.site_id = ev.site_id;
+		if (!rc)
+			rc = site_apply(a, &item, 1, why);
+	}
+	if (!rc)
+		return pg_run_simple(a->conn, "release one", err);
+	if (rc == -ECONNRESET || rc == -EAGAIN || rc == -ENOMEM || rc == -EPROTO) {
+		*err = *why;
+		return rc;
+	}
+	return pg_run_simple(a->conn, "rollback to one", err);
+}
+
+static int wanted_one(struct apply *a, PGresult *rows, int row, struct err *err)
+{
+	const char *const key[] = { PQgetvalue(rows, row, 0), PQgetvalue(rows, row, 1),
+		PQgetvalue(rows, row, 2), PQgetvalue(rows, row, 3) };
+	struct err why = { 0 };
+	unsigned char *bytes;
+	size_t len;
+	int rc = bytes_of(rows, row, 4, &bytes, &len);
+
+	if (rc)
+		return err_set(err, rc, "apply: no memory");
+	rc = wanted_apply(a, (struct span){ (const char *)bytes, len }, *key[3] == '-', &why, err);
+	PQfreemem(bytes);
+	if (rc)
+		return rc;
+	if (!why.code)
+		return pg_run(a->conn, NULL,
+			"delete from dead_letter where producer = $1 and lane = $2 and seq = $3 "
+			"and place = $4",
+			4, key, err);
+	return pg_run(a->conn, NULL,
+		"update dead_letter set wanted = false, reason = $5 where producer = $1 "
+		"and lane = $2 and seq = $3 and place = $4",
+		5, (const char *const[]){ key[0], key[1], key[2], key[3], why.msg }, err);
+}
+
+int apply_wanted(struct apply *a, apply_told *told, void *who, struct err *err)
+{
+	char most[16];
+	PGresult *rows = NULL;
+	int rc = connection_need(a, err);
+
+	if (rc)
+		return rc;
+	a->told_count = 0;
+	a->pending = a->stats;
+	snprintf(most, sizeof most, "%d", WANTED_MOST);
+	rc = pg_run_simple(a->conn, "begin", err);
+	if (!rc)
+		rc = pg_run(a->conn, &rows,
+			"select producer, lane, seq, place, bytes from dead_letter where wanted "
+			"order by set_aside limit $1 for update skip locked",
+			1, (const char *const[]){ most }, err);
+	for (int i = 0; !rc && i < PQntuples(rows); i++)
+		rc = wanted_one(a, rows, i, err);
+	PQclear(rows);
+	if (!rc)
+		rc = pg_run_simple(a->conn, "commit", err);
+	if (rc)
+		roll_back(a);
+	else
+		committed(a, told, who);
+	return rc;
 }

@@ -10,13 +10,7 @@
 #include "lib/span.h"
 #include "proto/record.h"
 #include "services/worker/enrich.h"
-
-/* A record in hand; wire is the caller's until the record is applied. */
-struct held {
-	struct record_id id;
-	struct span wire;
-	int link; /* it came by */
-};
+#include "services/worker/hold.h"
 
 /* Told for each site that got new events, after the commit. */
 typedef void apply_told(void *who, uint32_t site_id, uint32_t count);
@@ -32,8 +26,14 @@ void apply_close(struct apply **apply);
 int apply_lane(struct apply *a, const struct held *records, uint32_t n, apply_told *told, void *who,
 	struct err *err) MUST_CHECK;
 
+/* Apply what was set aside and is wanted again (footfall dead-letter retry), each event with the
+ * number it had. What fails again stays, with its new reason. */
+int apply_wanted(struct apply *a, apply_told *told, void *who, struct err *err) MUST_CHECK;
+
 struct apply_stats {
-	uint64_t records, repeats, events, known_events, set_aside;
+	uint64_t records, repeats, events, known_events;
+	uint64_t skipped; /* of sites that are deleted */
+	uint64_t set_aside;
 };
 const struct apply_stats *apply_stats(const struct apply *a);
 

@@ -72,6 +72,8 @@ int enrich_event(struct enrich *e, const struct event *ev, struct enriched *out,
 	const char *domain;
 	int rc = app_domain(e->app, ev->site_id, &domain, err);
 
+	if (!rc && !*domain)
+		rc = err_set(err, -ENOENT, "there is no site %u any more", ev->site_id);
 	if (!rc)
 		rc = enrich_place(e, ev, &out->geo, err);
 	if (rc)

@@ -23,7 +23,8 @@ int enrich_open(struct enrich **out, const char *ua_rules, const char *geoip_db,
 	struct err *err) MUST_CHECK;
 void enrich_close(struct enrich **enrich);
 
-/* Derive *out from *ev. -ECONNRESET, -EAGAIN: the app database is needed and away; try again. */
+/* Derive *out from *ev. -ENOENT: there is no such site any more; -ECONNRESET, -EAGAIN: the app
+ * database is needed and away; try again. */
 int enrich_event(struct enrich *enrich, const struct event *ev, struct enriched *out,
 	struct err *err) MUST_CHECK;
 

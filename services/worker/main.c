@@ -1,11 +1,13 @@
 /* worker: takes records from the ingresses, adds what can be derived from their events, writes them
  * to PostgreSQL. The next batch is gathered when the last is committed, so batches grow with the
- * load. SIGTERM: commit the batch in hand, acknowledge, exit 0. */
+ * load. SIGTERM: end the transaction in hand, acknowledge, exit 0; what else is in hand stays with
+ * its ingress. */
 #include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lib/clock.h"
 #include "lib/http.h"
 #include "lib/log.h"
 #include "lib/pg.h"
@@ -13,21 +15,11 @@
 #include "lib/settings.h"
 #include "lib/stop.h"
 #include "services/worker/apply.h"
+#include "services/worker/hold.h"
 #include "services/worker/link.h"
 
-#define BATCH_RECORDS  512
-#define BATCH_BYTES    (4 << 20) /* and no more is read: what waits in sockets is bounded, too */
-#define IDLE_MS        500
-#define RETRY_FIRST_MS 100
-#define RETRY_MOST_MS  10000
-
-/* Records in hand, gathered from all links. */
-struct batch {
-	struct held held[BATCH_RECORDS];
-	zmq_msg_t msg[BATCH_RECORDS];
-	uint32_t count;
-	size_t bytes;
-};
+#define IDLE_MS         500
+#define WANTED_EVERY_US (2 * US_PER_SECOND) /* how often to look for what is wanted again */
 
 struct worker {
 	struct settings settings;
@@ -37,11 +29,11 @@ struct worker {
 	struct links *links;
 	struct pg_pool *metrics_pool; /* for readiness only: apply has a connection of its own */
 	struct http_server *admin;
-	struct batch *batch;
+	struct hold *hold;
+	int64_t wanted_mono_us;
 	pthread_mutex_t seen_lock; /* of what /metrics shows, copied between batches */
 	struct apply_stats seen;
 	unsigned long long faults;
-	bool stopping;
 };
 
 static int worker_ready(void *service, struct err *err)
@@ -66,11 +58,14 @@ static void worker_metrics(void *service, FILE *out)
 		"footfall_records_repeated_total %llu\n"
 		"footfall_events_stored_total %llu\n"
 		"footfall_events_known_total %llu\n"
+		"footfall_events_skipped_total %llu\n"
 		"footfall_events_set_aside_total %llu\n"
-		"footfall_apply_faults_total %llu\n",
+		"footfall_apply_faults_total %llu\n"
+		"footfall_links %u\n",
 		(unsigned long long)s.records, (unsigned long long)s.repeats,
 		(unsigned long long)s.events, (unsigned long long)s.known_events,
-		(unsigned long long)s.set_aside, faults);
+		(unsigned long long)s.skipped, (unsigned long long)s.set_aside, faults,
+		links_count(w->links));
 }
 
 static int worker_open(struct worker *w, struct err *err)
@@ -83,7 +78,7 @@ static int worker_open(struct worker *w, struct err *err)
 		.metrics = worker_metrics };
 	int rc = secret_init(err);
 
-	if (!rc && !(w->batch = calloc(1, sizeof *w->batch)))
+	if (!rc && !(w->hold = hold_new()))
 		rc = err_set(err, -ENOMEM, "worker");
 	if (!rc)
 		rc = app_open(&w->app, s->app_db, err);
@@ -95,7 +90,12 @@ static int worker_open(struct worker *w, struct err *err)
 		rc = pg_pool_open(
 			&w->metrics_pool, s->metrics_db, "footfall worker readiness", 1, err);
 	if (!rc)
-		rc = links_open(&w->links, s->ingress_links, s->live_links, err);
+		rc = links_open(&w->links,
+			&(struct links_options){ .ingresses = s->ingress_links,
+				.live = s->live_links,
+				.server_key = s->link_server_key,
+				.own_secret = s->link_secret },
+			err);
 	return rc ? rc : admin_open(&w->admin, &admin, err);
 }
 
@@ -106,70 +106,60 @@ static void count_fault(struct worker *w)
 	pthread_mutex_unlock(&w->seen_lock);
 }
 
-static void batch_clear(struct batch *b)
-{
-	for (uint32_t i = 0; i < b->count; i++)
-		zmq_msg_close(&b->msg[i]);
-	b->count = 0;
-	b->bytes = 0;
-}
-
 static void worker_close(struct worker *w)
 {
 	http_server_close(&w->admin);
-	if (w->batch)
-		batch_clear(w->batch);
+	hold_free(&w->hold);
 	links_close(&w->links);
 	apply_close(&w->apply);
 	enrich_close(&w->enrich);
 	app_close(&w->app);
 	pg_pool_close(&w->metrics_pool);
-	free(w->batch);
 	settings_clear(&w->settings);
 }
 
-static bool batch_holds(const struct batch *b, const struct record_id *id, int link)
-{
-	for (uint32_t i = 0; i < b->count; i++)
-		if (b->held[i].id.seq == id->seq && b->held[i].id.lane == id->lane &&
-			b->held[i].link == link &&
-			!memcmp(b->held[i].id.producer, id->producer, sizeof id->producer))
-			return true;
-	return false;
-}
-
-/* Gather what is there, waiting only for the first record. */
-static void batch_gather(struct worker *w)
+/* Keep what has come, if it can be told which record it is. */
+static void record_hold(struct worker *w, zmq_msg_t *msg, unsigned link)
 {
 	static struct span events[RECORD_EVENTS];
-	struct batch *b = w->batch;
+	const struct span wire = { zmq_msg_data(msg), zmq_msg_size(msg) };
+	struct record_id id = { .seq = 0 };
+	struct err err;
+	uint32_t n;
 
-	while (b->count < BATCH_RECORDS && b->bytes < BATCH_BYTES) {
-		zmq_msg_t *msg = &b->msg[b->count];
-		struct held *held = &b->held[b->count];
-		struct err err;
-		uint32_t n;
-
-		zmq_msg_init(msg);
-		if (!links_receive(w->links, msg, &held->link, b->count ? 0 : IDLE_MS)) {
-			zmq_msg_close(msg);
-			return;
-		}
-		held->wire = (struct span){ zmq_msg_data(msg), zmq_msg_size(msg) };
-		if (record_decode(&held->id, events, &n, held->wire, &err)) {
-			/* Not acknowledged: the ingress keeps it, and sends it again to somebody.
-			 */
-			log_alarm("worker: a record cannot be read link=%d bytes=%zu reason=%s",
-				held->link, held->wire.len, err.msg);
-			count_fault(w);
-			zmq_msg_close(msg);
-		} else if (batch_holds(b, &held->id, held->link)) {
-			zmq_msg_close(msg);
-		} else {
-			b->bytes += held->wire.len;
-			b->count++;
-		}
+	if (record_decode(&id, events, &n, wire, &err) && !id.seq) {
+		/* Not acknowledged: the ingress keeps it, and sends it again to somebody. */
+		log_alarm("worker: a record cannot be read link=%u bytes=%zu reason=%s", link,
+			wire.len, err.msg);
+		count_fault(w);
+	} else {
+		hold_add(w->hold, &id, msg, link);
 	}
+}
+
+/* Gather what is there, waiting only when there is nothing to do. */
+static void gather(struct worker *w)
+{
+	int wait_ms = hold_wait_ms(w->hold, IDLE_MS);
+
+	if (hold_is_full(w->hold)) {
+		stop_wait(wait_ms);
+		return;
+	}
+	do {
+		zmq_msg_t msg;
+		unsigned link;
+		int got;
+
+		zmq_msg_init(&msg);
+		got = links_receive(w->links, &msg, &link, wait_ms);
+		if (got)
+			record_hold(w, &msg, link);
+		zmq_msg_close(&msg);
+		if (!got)
+			return;
+		wait_ms = 0;
+	} while (!hold_is_full(w->hold));
 }
 
 static void tell_live(void *who, uint32_t site_id, uint32_t count)
@@ -179,74 +169,65 @@ static void tell_live(void *who, uint32_t site_id, uint32_t count)
 
 static void lane_acknowledge(struct worker *w, const struct held *records, uint32_t n)
 {
-	struct record_id ids[BATCH_RECORDS];
+	struct record_id ids[HOLD_RECORDS_MOST];
+	bool done[HOLD_RECORDS_MOST] = { false };
 
-	for (int link = 0; link < LINKS_MOST; link++) {
+	for (uint32_t first = 0; first < n; first++) {
 		uint32_t count = 0;
 
-		for (uint32_t i = 0; i < n; i++)
-			if (records[i].link == link)
+		for (uint32_t i = first; i < n && !done[first]; i++)
+			if (records[i].link == records[first].link) {
 				ids[count++] = records[i].id;
+				done[i] = i > first;
+			}
 		if (count)
-			links_acknowledge(w->links, link, ids, count);
+			links_acknowledge(w->links, records[first].link, ids, count);
 	}
 }
 
-/* Apply the records of one lane, again and again until the database takes them; false: the end came
- * first, and they stay with their ingress. */
-static bool lane_apply(struct worker *w, const struct held *records, uint32_t n)
+/* Apply the records of one lane. What the database cannot do now is tried again later, for ever,
+ * and never set aside. An error: it is away, and no other lane need be tried. */
+static int lane_apply(struct worker *w, uint8_t lane)
 {
-	int wait_ms = RETRY_FIRST_MS;
-	unsigned tries = 0;
+	uint32_t n;
+	const struct held *records = hold_lane(w->hold, lane, &n);
 	struct err err;
+	int rc = apply_lane(w->apply, records, n, tell_live, w, &err);
 
-	while (apply_lane(w->apply, records, n, tell_live, w, &err)) {
-		if (!tries++)
-			log_error("worker: a batch cannot be applied, trying on lane=%u "
-				  "records=%u: %s",
-				records[0].id.lane, n, err.msg);
+	if (rc) {
+		if (hold_put_off(w->hold, lane) == 1)
+			log_error("worker: a lane cannot be applied, trying on lane=%u records=%u: "
+				  "%s",
+				lane, n, err.msg);
 		count_fault(w);
-		if (stop_wait(wait_ms)) {
-			w->stopping = true;
-			return false;
-		}
-		wait_ms = wait_ms * 2 > RETRY_MOST_MS ? RETRY_MOST_MS : wait_ms * 2;
+		return rc;
 	}
-	if (tries)
-		log_info("worker: the batch is applied lane=%u tries=%u", records[0].id.lane,
-			tries + 1);
 	pthread_mutex_lock(&w->seen_lock);
 	w->seen = *apply_stats(w->apply);
 	pthread_mutex_unlock(&w->seen_lock);
 	lane_acknowledge(w, records, n);
-	return true;
+	hold_drop(w->hold, lane);
+	return 0;
 }
 
-static int lane_order(const void *x, const void *y)
+static void wanted_again(struct worker *w)
 {
-	const struct held *a = x, *b = y;
-	int producer = memcmp(a->id.producer, b->id.producer, sizeof a->id.producer);
+	struct err err;
 
-	if (a->id.lane != b->id.lane)
-		return a->id.lane < b->id.lane ? -1 : 1;
-	if (producer)
-		return producer;
-	return a->id.seq < b->id.seq ? -1 : a->id.seq > b->id.seq;
+	if (clock_mono_us() < w->wanted_mono_us)
+		return;
+	w->wanted_mono_us = clock_mono_us() + WANTED_EVERY_US;
+	if (apply_wanted(w->apply, tell_live, w, &err))
+		log_debug("worker: nothing that was set aside can be tried now: %s", err.msg);
 }
 
 static void worker_step(struct worker *w)
 {
-	struct batch *b = w->batch;
-
-	batch_gather(w);
-	qsort(b->held, b->count, sizeof *b->held, lane_order);
-	for (uint32_t i = 0, n; i < b->count; i += n) {
-		for (n = 1; i + n < b->count && b->held[i + n].id.lane == b->held[i].id.lane; n++)
-			;
-		if (!lane_apply(w, &b->held[i], n))
-			break;
-	}
-	batch_clear(b);
+	gather(w);
+	for (uint8_t lane = 0; lane < RECORD_LANES && !stop_wait(0); lane++)
+		if (hold_is_due(w->hold, lane) && lane_apply(w, lane) == -ECONNRESET)
+			return;
+	wanted_again(w);
 }
 
 int main(int argc, char **argv)
@@ -266,7 +247,7 @@ int main(int argc, char **argv)
 		rc = worker_open(&w, &err);
 	if (!rc)
 		log_info("worker: started links=%s", w.settings.ingress_links);
-	while (!rc && !w.stopping && !stop_wait(0))
+	while (!rc && !stop_wait(0))
 		worker_step(&w);
 	if (rc)
 		log_error("worker: %s", err.msg);

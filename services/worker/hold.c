@@ -1,0 +1,134 @@
+#include "services/worker/hold.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/clock.h"
+
+#define PUT_OFF_FIRST_US (100 * 1000LL)
+#define PUT_OFF_MOST_US  (10 * US_PER_SECOND)
+
+struct slot {
+	struct held held;
+	zmq_msg_t msg;
+	struct slot *next; /* of the lane, or free */
+};
+
+struct lane {
+	struct slot *first;
+	uint32_t count;
+	unsigned tries;
+	int64_t due_mono_us;
+};
+
+struct hold {
+	struct slot slots[HOLD_RECORDS_MOST], *free;
+	struct lane lane[RECORD_LANES];
+	struct held sorted[HOLD_RECORDS_MOST];
+	size_t bytes;
+};
+
+struct hold *hold_new(void)
+{
+	struct hold *h = calloc(1, sizeof *h);
+
+	for (size_t i = 0; h && i < HOLD_RECORDS_MOST; i++) {
+		h->slots[i].next = h->free;
+		h->free = &h->slots[i];
+	}
+	return h;
+}
+
+void hold_free(struct hold **h_p)
+{
+	if (!*h_p)
+		return;
+	for (uint8_t lane = 0; lane < RECORD_LANES; lane++)
+		hold_drop(*h_p, lane);
+	free(*h_p);
+	*h_p = NULL;
+}
+
+bool hold_is_full(const struct hold *h)
+{
+	return !h->free || h->bytes >= HOLD_BYTES_MOST;
+}
+
+static int id_order(const struct record_id *a, const struct record_id *b)
+{
+	int producer = memcmp(a->producer, b->producer, sizeof a->producer);
+
+	return producer ? producer : a->seq < b->seq ? -1 : a->seq > b->seq;
+}
+
+bool hold_add(struct hold *h, const struct record_id *id, zmq_msg_t *msg, unsigned link)
+{
+	struct lane *lane = &h->lane[id->lane];
+	struct slot *slot = h->free;
+
+	for (const struct slot *s = lane->first; s; s = s->next)
+		if (s->held.link == link && !id_order(&s->held.id, id))
+			return false;
+	h->free = slot->next;
+	zmq_msg_init(&slot->msg);
+	zmq_msg_move(&slot->msg, msg);
+	slot->held =
+		(struct held){ *id, { zmq_msg_data(&slot->msg), zmq_msg_size(&slot->msg) }, link };
+	slot->next = lane->first;
+	lane->first = slot;
+	lane->count++;
+	h->bytes += slot->held.wire.len;
+	return true;
+}
+
+static int held_order(const void *x, const void *y)
+{
+	return id_order(&((const struct held *)x)->id, &((const struct held *)y)->id);
+}
+
+const struct held *hold_lane(struct hold *h, uint8_t lane, uint32_t *n)
+{
+	*n = 0;
+	for (const struct slot *s = h->lane[lane].first; s; s = s->next)
+		h->sorted[(*n)++] = s->held;
+	qsort(h->sorted, *n, sizeof *h->sorted, held_order);
+	return h->sorted;
+}
+
+void hold_drop(struct hold *h, uint8_t number)
+{
+	struct lane *lane = &h->lane[number];
+
+	for (struct slot *s = lane->first, *next; s; s = next) {
+		next = s->next;
+		h->bytes -= s->held.wire.len;
+		zmq_msg_close(&s->msg);
+		s->next = h->free;
+		h->free = s;
+	}
+	*lane = (struct lane){ 0 };
+}
+
+unsigned hold_put_off(struct hold *h, uint8_t number)
+{
+	struct lane *lane = &h->lane[number];
+	int64_t wait = PUT_OFF_FIRST_US << (lane->tries > 7 ? 7 : lane->tries);
+
+	lane->due_mono_us = clock_mono_us() + (wait > PUT_OFF_MOST_US ? PUT_OFF_MOST_US : wait);
+	return ++lane->tries;
+}
+
+bool hold_is_due(const struct hold *h, uint8_t lane)
+{
+	return h->lane[lane].count && h->lane[lane].due_mono_us <= clock_mono_us();
+}
+
+int hold_wait_ms(const struct hold *h, int most)
+{
+	int64_t now = clock_mono_us(), wait_us = most * 1000LL;
+
+	for (int i = 0; i < RECORD_LANES; i++)
+		if (h->lane[i].count && h->lane[i].due_mono_us - now < wait_us)
+			wait_us = h->lane[i].due_mono_us - now;
+	return wait_us <= 0 ? 0 : (int)((wait_us + 999) / 1000);
+}

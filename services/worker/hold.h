@@ -1,0 +1,50 @@
+/* Hold: the records in hand, by lane, until they are applied. A lane that cannot be applied now
+ * keeps its records and is tried again later, while the others go on. What waits here is bounded,
+ * and so is what waits in the sockets before it: at the bound nothing more is read, and other
+ * workers get it. One thread. */
+#ifndef FOOTFALL_HOLD_H
+#define FOOTFALL_HOLD_H
+
+#include <stdbool.h>
+#include <zmq.h>
+
+#include "proto/record.h"
+
+#define HOLD_RECORDS_MOST 512
+#define HOLD_BYTES_MOST   (4 << 20)
+
+/* A record in hand; wire is lent by hold until hold_drop(). */
+struct held {
+	struct record_id id;
+	struct span wire;
+	unsigned link; /* it came by */
+};
+
+struct hold;
+
+struct hold *hold_new(void);
+void hold_free(struct hold **hold);
+
+bool hold_is_full(const struct hold *h);
+
+/* Keep a record; *msg is taken (it is the caller's to close still). false: a copy of what is in
+ * hand already, by the same link: it was sent again meanwhile. */
+bool hold_add(struct hold *h, const struct record_id *id, zmq_msg_t *msg, unsigned link);
+
+/* The records of a lane by producer and number; the array is lent until the next call. */
+const struct held *hold_lane(struct hold *h, uint8_t lane, uint32_t *n);
+
+/* They are applied, or the end has come. */
+void hold_drop(struct hold *h, uint8_t lane);
+
+/* A lane could not be applied: leave it alone for a while, longer each time. Returns how often it
+ * has been tried. hold_drop() begins anew. */
+unsigned hold_put_off(struct hold *h, uint8_t lane);
+
+/* Whether a lane has records and its time has come; and ms until the next one's has, at most
+ * `most`.
+ */
+bool hold_is_due(const struct hold *h, uint8_t lane);
+int hold_wait_ms(const struct hold *h, int most);
+
+#endif
