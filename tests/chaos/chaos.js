@@ -50,11 +50,11 @@ function counts(round) {
 }
 
 // Faults, one bag after the other, until the round counts.
-async function storm(random, round) {
+async function storm(random, n, round) {
   const before = [redelivered(), repeats()];
   for (const end = Date.now() + ROUND_MOST_MS; Date.now() < end;) {
     const running = [];
-    for (const next of bag(random)) {
+    for (const next of bag(random, n)) {
       await sleep(next.after);
       running.push(fault(next));
       round.kills += KINDS[next.kind].kill;
@@ -115,8 +115,10 @@ async function play(n, random) {
   const round = { kills: 0, redelivered: 0, repeats: 0 };
   const before = [redelivered(), repeats()];
   note(`round ${n}`);
+  stack.find();
+  await until(() => stack.ready());
   load.begin();
-  await storm(random, round);
+  await storm(random, n, round);
   const answered = await load.end(ANSWERS_MOST_MS);
   const ready = await until(() => stack.ready());
   const healed = Date.now();

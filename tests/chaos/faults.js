@@ -27,9 +27,10 @@ async function restart(service, ms) {
 export const KINDS = {
   ingress: {
     kill: true,
-    plan: (random) => ({ n: random.between(0, 1), ms: random.between(50, 2500) }),
-    name: (plan) => `ingress-${plan.n}`,
-    run: (stack, plan) => restart(stack.ingresses[plan.n], plan.ms),
+    // Every third one does not come back before all is delivered: the other delivers what it left.
+    plan: (random, round) => ({ n: random.between(0, 1), ms: random.between(50, 2500), lost: round % 3 === 2 }),
+    name: (plan) => `ingress-${plan.n}${plan.lost ? ' until all is delivered' : ''}`,
+    run: (stack, plan) => plan.lost ? stack.lose(stack.ingresses[plan.n]) : restart(stack.ingresses[plan.n], plan.ms),
   },
   worker: {
     kill: true,
@@ -79,6 +80,6 @@ export const KINDS = {
 };
 
 // A round's faults: each kind once, in random order, each a random time after the one before it.
-export function bag(random) {
-  return random.shuffled(Object.keys(KINDS)).map((kind) => ({ kind, after: random.between(200, 1800), plan: KINDS[kind].plan(random) }));
+export function bag(random, round) {
+  return random.shuffled(Object.keys(KINDS)).map((kind) => ({ kind, after: random.between(200, 1800), plan: KINDS[kind].plan(random, round) }));
 }

@@ -43,6 +43,7 @@ export class Stack {
     this.home = fs.mkdtempSync(path.join(os.tmpdir(), 'footfall-chaos-'));
     fs.chmodSync(this.home, 0o755); // as root, nginx's workers run as another user
     this.services = [];
+    this.lost = []; // services that find() starts again
     this.links = []; // [worker][ingress]
     this.net = `127.${100 + Math.floor(Math.random() * 100)}.${Math.floor(Math.random() * 250)}`;
   }
@@ -141,13 +142,26 @@ export class Stack {
       { name: 'door', host: `${this.net}.1`, port: DOOR_PORT, door: true }];
   }
 
+  async lose(service) {
+    await service.kill();
+    this.lost.push(service);
+  }
+
+  find() {
+    for (const service of this.lost.splice(0)) service.start();
+  }
+
+  living() {
+    return [...this.ingresses, ...this.workers].filter((service) => !this.lost.includes(service));
+  }
+
   async ready() {
-    const ready = await Promise.all([...this.ingresses, ...this.workers].map((service) => service.ready()));
+    const ready = await Promise.all(this.living().map((service) => service.ready()));
     return ready.every(Boolean) && this.door.child !== null;
   }
 
   look() {
-    return Promise.all([...this.ingresses, ...this.workers].map((service) => service.look()));
+    return Promise.all(this.living().map((service) => service.look()));
   }
 
   total(name) {
