@@ -31,7 +31,7 @@ shared   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_test.c,$(wildcard lib/*.c
 objects_of = $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_test.c,$(wildcard services/$(1)/*.c)))
 unit_tests := $(patsubst %.c,$(BUILD)/%,$(filter %_test.c,$(sources)))
 
-.PHONY: all help run up down reset test test-long unit lint format web install bench clean
+.PHONY: all help run up down reset test test-long chaos unit lint format web install bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -61,6 +61,10 @@ test: ## install what is missing and prove the product
 test-long: ## prove what takes longer
 	@deploy/install test
 	@tests/run long
+
+chaos: ## kill everything at random and count what is left (ROUNDS=3 SEED=random)
+	@deploy/install test
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all && ROUNDS=$(ROUNDS) SEED=$(SEED) exec node tests/chaos/chaos.js
 
 bench: ## print speeds next to a neighbour's, and the memory of each service
 	@deploy/install test

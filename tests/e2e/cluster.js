@@ -1,13 +1,14 @@
 // A throw-away PostgreSQL cluster with our roles and both databases migrated, for tests that need a
 // database and no more. Works as root (PostgreSQL then runs as its own user) and as a normal user.
 
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 
 const SCHEMA = fileURLToPath(new URL('../../deploy/schema', import.meta.url));
 const LIBRARY = '/usr/lib/postgresql';
@@ -30,9 +31,17 @@ async function freePort() {
 }
 
 // Run a program of the server as the user who may: PostgreSQL refuses root.
-function asServer(program, args, cwd) {
+function asServer(program, args, cwd, exec = execFileSync) {
   const own = process.getuid() === 0 ? ['setpriv', '--reuid=postgres', '--regid=postgres', '--clear-groups', program] : [program];
-  execFileSync(own[0], [...own.slice(1), ...args], { cwd, stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, LC_ALL: 'C.UTF-8' } });
+  return exec(own[0], [...own.slice(1), ...args], { cwd, stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, LC_ALL: 'C.UTF-8' } });
+}
+
+function runs(pid) {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
 }
 
 export async function startCluster() {
@@ -49,15 +58,18 @@ export async function startCluster() {
   control('start');
 
   // As the superuser; text may be several statements. Answers unaligned rows, "|" between columns.
+  const psql = (database) => ['-X', '-q', '-At', '-v', 'ON_ERROR_STOP=1', '-h', '127.0.0.1', '-p', port, '-U', 'postgres', '-d', database];
+  const options = { encoding: 'utf8', maxBuffer: 1 << 28, env: { ...process.env, PGOPTIONS: '-c client_min_messages=error -c timezone=UTC' } };
   const sql = (database, text) => {
-    const done = spawnSync('psql', ['-X', '-q', '-At', '-v', 'ON_ERROR_STOP=1', '-h', '127.0.0.1', '-p', port, '-U', 'postgres', '-d', database],
-      { input: text, encoding: 'utf8', maxBuffer: 1 << 26, env: { ...process.env, PGOPTIONS: '-c client_min_messages=error -c timezone=UTC' } });
+    const done = spawnSync('psql', psql(database), { ...options, input: text });
     if (done.status !== 0) throw new Error(`psql: ${done.stderr || done.error}`);
     return done.stdout;
   };
+  // The same of one statement, while other things go on here.
+  const query = async (database, text) => (await promisify(execFile)('psql', [...psql(database), '-c', text], options)).stdout;
   const stop = async () => {
     try {
-      control('stop', '-m', 'immediate');
+      if (fs.existsSync(path.join(data, 'postmaster.pid'))) control('stop', '-m', 'immediate');
     } finally {
       fs.rmSync(dir, { recursive: true, force: true });
     }
@@ -80,7 +92,16 @@ export async function startCluster() {
     port,
     sql,
     stop,
+    query,
+    log: path.join(dir, 'log'),
     restart: () => control('restart', '-m', 'immediate'),
+    // What a crash is to it, and the recovery from that, while other things go on here.
+    crash: async () => {
+      const pid = Number(fs.readFileSync(path.join(data, 'postmaster.pid'), 'utf8').split('\n')[0]);
+      process.kill(pid, 'SIGQUIT'); // as pg_ctl stop -m immediate
+      while (runs(pid)) await new Promise((resolve) => setTimeout(resolve, 5));
+    },
+    recover: () => asServer(`${bin}/pg_ctl`, ['-D', data, '-w', '-l', path.join(dir, 'log'), 'start'], dir, promisify(execFile)),
     conninfo: (role, database, viaPort = port) => `host=127.0.0.1 port=${viaPort} user=${role} dbname=${database}`,
   };
 }
