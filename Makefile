@@ -31,7 +31,8 @@ shared   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_test.c,$(wildcard lib/*.c
 objects_of = $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_test.c,$(wildcard services/$(1)/*.c)))
 unit_tests := $(patsubst %.c,$(BUILD)/%,$(filter %_test.c,$(sources)))
 
-.PHONY: all help run up down reset test test-long unit lint format web install bench bench-ingest clean
+.PHONY: all help run up down reset test test-long unit lint format web install clean \
+	bench bench-ingest bench-drain bench-backlog
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -67,8 +68,11 @@ bench: ## print speeds next to a neighbour's, and the memory of each service
 	@$(MAKE) --no-print-directory -s -j$$(nproc) all && tests/bench/run
 
 bench-ingest: ## print events/s and latencies of collection next to nginx and a bare civetweb
+bench-drain: ## print how fast a worker drains a backlog, next to COPY of the same rows
+bench-backlog: ## print what a backlog costs the ingress: its memory, and collection meanwhile
+bench-ingest bench-drain bench-backlog:
 	@deploy/install test
-	@$(MAKE) --no-print-directory -s -j$$(nproc) all $(BUILD)/bench/bare && tests/bench/ingest
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all $(BUILD)/bench/bare && tests/bench/$(@:bench-%=%)
 
 unit: $(unit_tests) ## build and run the unit tests (SANITIZE=1: under ASan and UBSan)
 	@tests/unit $(unit_tests)

@@ -10,6 +10,15 @@ threads=$((connections_most + 16)) # civetweb gives each connection one
 agents_log=tests/data/logs/apache_combined_10k.log
 pids=()
 
+# For awk: the median of a list of numbers in a text.
+median='
+	function median(list,   v, i, j, n, x) {
+		n = split(list, v, " ")
+		for (i = 2; i <= n; i++)
+			for (j = i; j > 1 && v[j] + 0 < v[j - 1] + 0; j--) { x = v[j]; v[j] = v[j - 1]; v[j - 1] = x }
+		return n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
+	}'
+
 die() {
 	echo "bench: $*" >&2
 	exit 1
@@ -97,6 +106,12 @@ ingress_start() { # name, first port
 		FOOTFALL_TRACKER_FILE=services/tracker/footfall.js \
 		FOOTFALL_APP_DB_FILE="$work/home/secrets/ingress.app" build/bin/ingress
 	wait_for "$1 is ready" curl -sf "localhost:$(($2 + 3))/readyz"
+}
+
+memory_show() { # what, pid
+	awk -v what="$1" '/^(VmHWM|VmRSS|RssAnon):/ { v[$1] = $2 * 1024 / 1e6 } END {
+		printf "%-34s VmRSS %5.1f, RssAnon %5.1f, VmHWM %5.1f of 30 MB\n", what, v["VmRSS:"], v["RssAnon:"], v["VmHWM:"]
+	}' "/proc/$2/status"
 }
 
 metric() { # admin port, name
