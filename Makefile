@@ -31,7 +31,8 @@ shared   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_test.c,$(wildcard lib/*.c
 objects_of = $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_test.c,$(wildcard services/$(1)/*.c)))
 unit_tests := $(patsubst %.c,$(BUILD)/%,$(filter %_test.c,$(sources)))
 
-.PHONY: all help run up down reset test test-long chaos unit lint format web install bench clean
+.PHONY: all help run up down reset test test-long chaos unit lint format web install clean \
+	bench bench-ingest bench-drain bench-backlog
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -69,6 +70,13 @@ chaos: ## kill everything at random and count what is left (ROUNDS=3 SEED=random
 bench: ## print speeds next to a neighbour's, and the memory of each service
 	@deploy/install test
 	@$(MAKE) --no-print-directory -s -j$$(nproc) all && tests/bench/run
+
+bench-ingest: ## print events/s and latencies of collection next to nginx and a bare civetweb
+bench-drain: ## print how fast a worker drains a backlog, next to COPY of the same rows
+bench-backlog: ## print what a backlog costs the ingress: its memory, and collection meanwhile
+bench-ingest bench-drain bench-backlog:
+	@deploy/install test
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all $(BUILD)/bench/bare && tests/bench/$(@:bench-%=%)
 
 unit: $(unit_tests) ## build and run the unit tests (SANITIZE=1: under ASan and UBSan)
 	@tests/unit $(unit_tests)
@@ -115,6 +123,11 @@ modules_of = $(if $(filter services/%,$(1)),$(filter-out %/main.o,$(call objects
 $(BUILD)/%_test: $(BUILD)/%_test.o $$(call modules_of,$$*) $(BUILD)/libfootfall.a
 	$(if $(V),,@echo "  link  $@")
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
+
+$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  link  $@")
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcivetweb
 
 compile_commands.json: ## for editors and clang-tidy
 	@{ sep='['; for c in $(sources); do printf '%s\n{"directory":"%s","file":"%s","command":"%s"}' \
