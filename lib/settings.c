@@ -159,7 +159,7 @@ static int setting_load(struct settings *s, const struct setting *row, struct er
 	int64_t number = 0;
 	int rc = setting_text(&text, row, err);
 
-	if (!rc && (!text || !*text) && !(row->fallback && !*row->fallback))
+	if (!rc && (!text || (!*text && !(row->fallback && !*row->fallback))))
 		rc = err_set(
 			err, -EINVAL, "%s (%s) is not set: %s", row->name, row->unit, row->help);
 	if (!rc && (row->type == TEXT || row->type == SECRET)) {
