@@ -50,8 +50,8 @@ static const struct setting table[] = {
 		"127.0.0.1:5555", "where the ingress binds its PUSH socket for records" },
 	{ "FOOTFALL_ACK_ADDR", TEXT, AT(ack_addr), FOR_INGRESS, "host:port", 0, 0, "127.0.0.1:5556",
 		"where the ingress binds its PULL socket for acknowledgements" },
-	{ "FOOTFALL_JOURNAL_DIR", TEXT, AT(journal_dir), FOR_INGRESS, "folder", 0, 0, NULL,
-		"where accepted events lie until they are in the database" },
+	{ "FOOTFALL_JOURNAL_DIR", TEXT, AT(journal_dir), FOR_INGRESS | FOR_CLI_JOURNAL, "folder", 0,
+		0, NULL, "where accepted events lie until they are in the database" },
 	{ "FOOTFALL_JOURNAL_MAX_MIB", INT, AT(journal_max_mib), FOR_INGRESS, "MiB", 16, 1 << 20,
 		"1024", "the journal's bound; beyond it events are answered 503" },
 	{ "FOOTFALL_ARCHIVE_DAYS", INT, AT(archive_days), FOR_INGRESS, "days", 0, 3650, "3",
@@ -159,7 +159,7 @@ static int setting_load(struct settings *s, const struct setting *row, struct er
 	int64_t number = 0;
 	int rc = setting_text(&text, row, err);
 
-	if (!rc && (!text || !*text) && !(row->fallback && !*row->fallback))
+	if (!rc && (!text || (!*text && !(row->fallback && !*row->fallback))))
 		rc = err_set(
 			err, -EINVAL, "%s (%s) is not set: %s", row->name, row->unit, row->help);
 	if (!rc && (row->type == TEXT || row->type == SECRET)) {

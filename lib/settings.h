@@ -19,6 +19,7 @@ enum settings_for {
 	FOR_CLI_APP_DB = 32, /* the command line, where a subcommand needs it */
 	FOR_CLI_METRICS_DB = 64,
 	FOR_CLI_SCHEMA = 128,
+	FOR_CLI_JOURNAL = 256,
 	FOR_SERVICES = FOR_INGRESS | FOR_WORKER | FOR_QUERY | FOR_CONSOLE,
 };
 

@@ -44,7 +44,28 @@ static int folder_try(struct folder *f, const char *parent, int n, struct err *e
 	return err->code;
 }
 
-int folder_take(struct folder *f, const char *parent, struct err *err)
+/* Whether the folder holds segments, or -errno. */
+static int has_segments(const struct folder *f, struct err *err)
+{
+	uint64_t *numbers;
+	size_t count;
+	int rc = folder_segments(f, &numbers, &count, err);
+
+	if (rc)
+		return rc;
+	free(numbers);
+	return count > 0;
+}
+
+static int lacks_segments(const struct folder *f, struct err *err)
+{
+	int rc = has_segments(f, err);
+
+	return rc < 0 ? rc : !rc;
+}
+
+/* Take the first free folder, or the first free one without segments, making one if need be. */
+static int take(struct folder *f, const char *parent, bool empty, struct err *err)
 {
 	char path[4096];
 	int rc = folder_make(parent, err);
@@ -55,18 +76,29 @@ int folder_take(struct folder *f, const char *parent, struct err *err)
 		rc = folder_make(path, err);
 		if (!rc)
 			rc = folder_try(f, parent, n, err);
+		if (rc == 1 && empty)
+			rc = lacks_segments(f, err);
 		if (rc == 1)
 			return 0;
+		folder_release(f);
 	}
 	return rc ? rc : err_set(err, -EBUSY, "journal %s: all folders are taken", parent);
+}
+
+int folder_take(struct folder *f, const char *parent, struct err *err)
+{
+	return take(f, parent, false, err);
+}
+
+int folder_take_empty(struct folder *f, const char *parent, struct err *err)
+{
+	return take(f, parent, true, err);
 }
 
 int folder_take_orphan(struct folder *f, const char *parent, struct err *err)
 {
 	*f = FOLDER_NONE;
 	for (int n = 0; n < FOLDERS_MOST; n++) {
-		uint64_t *numbers;
-		size_t count;
 		int rc = folder_try(f, parent, n, err);
 
 		if (rc == -ENOENT)
@@ -75,10 +107,8 @@ int folder_take_orphan(struct folder *f, const char *parent, struct err *err)
 			return rc;
 		if (!rc)
 			continue;
-		rc = folder_segments(f, &numbers, &count, err);
-		if (!rc)
-			free(numbers);
-		if (!rc && count)
+		rc = has_segments(f, err);
+		if (rc == 1)
 			return 1;
 		folder_release(f);
 		if (rc)

@@ -19,6 +19,9 @@ struct folder {
  * left alone. End it with folder_release(). */
 int folder_take(struct folder *f, const char *parent, struct err *err) MUST_CHECK;
 
+/* Take a free folder that holds no segments, making one when there is none. */
+int folder_take_empty(struct folder *f, const char *parent, struct err *err) MUST_CHECK;
+
 /* Take the first free folder that holds segments: 1; there is none: 0. */
 int folder_take_orphan(struct folder *f, const char *parent, struct err *err) MUST_CHECK;
 

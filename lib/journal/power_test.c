@@ -349,7 +349,7 @@ static void read_all(struct journal *j, bool finish)
 static void append_until_cut(struct journal *j)
 {
 	char entry[3000];
-	struct journal_ticket ticket;
+	struct journal_ticket ticket = { 0 };
 	struct err err;
 
 	while (run.entries < ENTRIES_MOST) {
@@ -412,7 +412,7 @@ static void assert_numbers_have_no_gaps(void)
 static void no_power_cut_loses_a_promised_entry(void **state)
 {
 	const char *few = getenv("FOOTFALL_POWER_CUTS");
-	int cuts = few ? atoi(few) : CUTS;
+	int cuts = few ? (int)strtol(few, NULL, 10) : CUTS;
 	struct journal *j;
 	struct err err;
 

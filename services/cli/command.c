@@ -78,7 +78,7 @@ int call_parse(struct call *call, int argc, char **argv, struct err *err)
 				"%s: \"%s\" is one argument too many; try --help", c->name,
 				argv[i]);
 	}
-	if (!rc && given < wanted)
+	if (!rc && given < wanted && *c->argument != '[')
 		rc = call_wrong(call, err, "%s: %s is missing; try --help", c->name, c->argument);
 	return rc;
 }

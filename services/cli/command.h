@@ -35,15 +35,16 @@ struct command_option {
 
 struct command {
 	const char *name;     /* "user add"; NULL ends a list */
-	const char *argument; /* "EMAIL"; NULL: takes none */
+	const char *argument; /* "EMAIL"; "[ID]": may be left out; NULL: takes none */
 	const char *about;    /* one line */
 	const char *more;     /* paragraphs for --help, or NULL */
 	int (*run)(struct call *call, struct err *err);
 	struct command_option option[COMMAND_OPTIONS_MOST];
 };
 
-extern const struct command key_commands[], log_commands[], migrate_commands[], setup_commands[],
-	site_commands[], status_commands[], user_commands[];
+extern const struct command dead_letter_commands[], key_commands[], keys_commands[], log_commands[],
+	migrate_commands[], replay_commands[], setup_commands[], site_commands[], status_commands[],
+	user_commands[];
 
 /* Take what follows a command's words: its argument and options. call->command is set. */
 int call_parse(struct call *call, int argc, char **argv, struct err *err) MUST_CHECK;

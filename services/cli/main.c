@@ -14,7 +14,8 @@
 #define EXIT_WRONG_USE 2
 
 static const struct command *const groups[] = { migrate_commands, user_commands, site_commands,
-	key_commands, setup_commands, status_commands, log_commands, NULL };
+	key_commands, setup_commands, status_commands, log_commands, dead_letter_commands,
+	replay_commands, keys_commands, NULL };
 
 static void print_usage(const struct command *c)
 {
@@ -57,7 +58,8 @@ static void print_help(void)
 	     "beside\nthis program's source. Its file \"env\" gives the settings that the "
 	     "environment "
 	     "does not.\nExit: 0 done, 1 failed, 2 wrong use.\n");
-	settings_help(FOR_CLI | FOR_CLI_APP_DB | FOR_CLI_METRICS_DB | FOR_CLI_SCHEMA);
+	settings_help(
+		FOR_CLI | FOR_CLI_APP_DB | FOR_CLI_METRICS_DB | FOR_CLI_SCHEMA | FOR_CLI_JOURNAL);
 }
 
 /* The command whose words are the first of argv; *words is how many they are. */

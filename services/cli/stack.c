@@ -115,7 +115,7 @@ static int find_home(struct stack *s, const char *source, struct err *err)
 
 int stack_open(struct stack *s, int who, struct err *err)
 {
-	char source[PATH_MAX], path[PATH_MAX + 8];
+	char source[PATH_MAX], path[PATH_MAX + 16];
 	bool has_source = source_folder(source);
 	int rc;
 
@@ -128,6 +128,10 @@ int stack_open(struct stack *s, int who, struct err *err)
 	if (!rc && has_source && folder_in(path, source, "deploy/schema") &&
 		!is_set("FOOTFALL_SCHEMA_DIR", strlen("FOOTFALL_SCHEMA_DIR")))
 		setenv("FOOTFALL_SCHEMA_DIR", path, 0);
+	if (!rc && *s->home && !is_set("FOOTFALL_JOURNAL_DIR", strlen("FOOTFALL_JOURNAL_DIR"))) {
+		snprintf(path, sizeof path, "%s/journal", s->home);
+		setenv("FOOTFALL_JOURNAL_DIR", path, 0);
+	}
 	if (!rc)
 		rc = settings_load(&s->settings, (enum settings_for)who, err);
 	if (rc && !*s->home) {

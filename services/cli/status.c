@@ -5,8 +5,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "lib/journal/archive.h"
 #include "lib/pg.h"
 #include "services/cli/command.h"
+#include "services/cli/gaps.h"
 #include "services/cli/http_client.h"
 #include "services/cli/result.h"
 #include "services/cli/stack.h"
@@ -260,8 +262,33 @@ static void print_rest(const struct report *r)
 			text_of(one, "producer"), number_of(one, "lane"), number_of(one, "missing"),
 			number_of(one, "low"), number_of(one, "highest"));
 	}
+	if (number_of(r->root, "archived_records_missing"))
+		printf("archive  has %llu records that the tables lack: footfall replay\n",
+			number_of(r->root, "archived_records_missing"));
 	if (json_object_get(r->root, "error"))
 		printf("error    %s\n", text_of(r->root, "error"));
+}
+
+/* What the archive has and the tables lack, as after a restored dump. */
+static void add_archive(struct report *r, PGconn *metrics, const char *parent)
+{
+	struct archive_summary *list = NULL;
+	struct archive *archive = NULL;
+	long long missing = 0;
+	struct err err;
+	size_t count = 0;
+	int rc = archive_open(&archive, parent, -1, &err);
+
+	if (!rc)
+		rc = archive_list(archive, &list, &count, &err);
+	json_object_set_new(r->root, "archived_segments", json_integer((json_int_t)count));
+	if (!rc)
+		rc = gaps_in_archive(metrics, list, &count, &missing, &err);
+	if (rc)
+		json_object_set_new(r->root, "error", json_string(err.msg));
+	json_object_set_new(r->root, "archived_records_missing", json_integer(missing));
+	free(list);
+	archive_close(&archive);
 }
 
 static void gather(struct report *r, const struct stack *stack)
@@ -285,15 +312,9 @@ static void gather(struct report *r, const struct stack *stack)
 		sites_of(r, app_asked ? app : NULL, metrics_asked ? metrics : NULL));
 	/* Records that came before an earlier one of their lane: for a moment that is usual, for
 	 * long it means that the earlier one is lost to this database. */
-	json_object_set_new(r->root, "gaps",
-		rows_of(r, metrics_asked ? metrics : NULL,
-			"select a.producer, a.lane, coalesce(p.low, 0) as low, count(*) as held, "
-			"max(a.seq) as highest, max(a.seq) - coalesce(p.low, 0) - count(*) as "
-			"missing "
-			"from applied a left join progress p using (producer, lane) "
-			"where a.seq > coalesce(p.low, 0) group by a.producer, a.lane, p.low "
-			"having max(a.seq) - coalesce(p.low, 0) > count(*) "
-			"order by a.producer, a.lane"));
+	json_object_set_new(r->root, "gaps", rows_of(r, metrics_asked ? metrics : NULL, gaps_sql));
+	if (metrics_asked && getenv("FOOTFALL_JOURNAL_DIR"))
+		add_archive(r, metrics, getenv("FOOTFALL_JOURNAL_DIR"));
 	PQfinish(app);
 	PQfinish(metrics);
 }

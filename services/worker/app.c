@@ -6,8 +6,9 @@
 
 #include "lib/clock.h"
 
-#define SLOTS   1024 /* direct-mapped: sites by their number, dates by theirs */
-#define LIFE_US (60 * US_PER_SECOND)
+#define SLOTS    1024 /* direct-mapped: sites by their number, dates by theirs */
+#define LIFE_US  (60 * US_PER_SECOND)
+#define RETRY_US (2 * US_PER_SECOND)
 
 struct site_slot {
 	uint32_t site_id; /* 0: free */
@@ -23,7 +24,9 @@ struct day_slot {
 };
 
 struct app {
-	struct pg_pool *pool;
+	char *conninfo;
+	PGconn *conn; /* it also hears that something changed */
+	int64_t retry_mono_us;
 	struct site_slot *sites;
 	struct day_slot *days;
 };
@@ -37,9 +40,8 @@ int app_open(struct app **out, const char *conninfo, struct err *err)
 		return err_set(err, -ENOMEM, "app");
 	app->sites = calloc(SLOTS, sizeof *app->sites);
 	app->days = calloc(SLOTS, sizeof *app->days);
-	rc = app->sites && app->days ? 0 : err_set(err, -ENOMEM, "app");
-	if (!rc)
-		rc = pg_pool_open(&app->pool, conninfo, "footfall worker", 1, err);
+	app->conninfo = strdup(conninfo);
+	rc = app->sites && app->days && app->conninfo ? 0 : err_set(err, -ENOMEM, "app");
 	if (rc)
 		app_close(&app);
 	else
@@ -53,7 +55,8 @@ void app_close(struct app **app_p)
 
 	if (!app)
 		return;
-	pg_pool_close(&app->pool);
+	PQfinish(app->conn);
+	free(app->conninfo);
 	if (app->days)
 		sodium_memzero(app->days, SLOTS * sizeof *app->days);
 	free(app->days);
@@ -62,12 +65,61 @@ void app_close(struct app **app_p)
 	*app_p = NULL;
 }
 
+/* Ask again for every site; what is known serves on while there is nobody to ask. */
+static void app_forget(struct app *app)
+{
+	for (size_t i = 0; i < SLOTS; i++)
+		app->sites[i].fetched_mono_us = INT64_MIN / 2;
+}
+
+/* The connection, made when there is none; one that could not be made is not tried at every event.
+ */
+static int connection_need(struct app *app, struct err *err)
+{
+	int rc;
+
+	if (app->conn && PQstatus(app->conn) == CONNECTION_OK)
+		return 0;
+	PQfinish(app->conn);
+	app->conn = NULL;
+	if (clock_mono_us() < app->retry_mono_us)
+		return err_set(err, -ECONNRESET, "the app database was away a moment ago");
+	rc = pg_open(&app->conn, app->conninfo, "footfall worker", err);
+	if (!rc)
+		rc = pg_run_simple(app->conn, "listen footfall_snapshot", err);
+	if (rc)
+		app->retry_mono_us = clock_mono_us() + RETRY_US;
+	else
+		app_forget(app); /* what changed while nobody listened */
+	return rc;
+}
+
+static int run(
+	struct app *app, PGresult **rows, const char *sql, const char *param, struct err *err)
+{
+	int rc = connection_need(app, err);
+
+	return rc ? rc : pg_run(app->conn, rows, sql, 1, &param, err);
+}
+
+void app_follow(struct app *app)
+{
+	PGnotify *notice;
+	bool changed = false;
+
+	if (!app->conn || !PQconsumeInput(app->conn))
+		return;
+	for (; (notice = PQnotifies(app->conn)); changed = true)
+		PQfreemem(notice);
+	if (changed)
+		app_forget(app);
+}
+
 int app_domain(struct app *app, uint32_t site_id, const char **domain, struct err *err)
 {
 	struct site_slot *slot = &app->sites[site_id % SLOTS];
 	int64_t now = clock_mono_us();
 	char number[16];
-	const char *params[] = { number };
 	PGresult *row;
 	int rc;
 
@@ -75,7 +127,7 @@ int app_domain(struct app *app, uint32_t site_id, const char **domain, struct er
 	if (slot->site_id == site_id && now - slot->fetched_mono_us < LIFE_US)
 		return 0;
 	snprintf(number, sizeof number, "%u", site_id);
-	rc = pg_pool_run(app->pool, &row, "select domain from site where id = $1", 1, params, err);
+	rc = run(app, &row, "select domain from site where id = $1", number, err);
 	if (rc) /* what was known a while ago will do */
 		return slot->site_id == site_id ? 0 : rc;
 	snprintf(slot->domain, sizeof slot->domain, "%s",
@@ -92,7 +144,6 @@ int app_day_keys(struct app *app, int64_t date, const struct event_day_keys **ke
 	int64_t now = clock_mono_us();
 	unsigned char key[32];
 	char number[24];
-	const char *params[] = { number };
 	PGresult *row;
 	int rc;
 
@@ -100,10 +151,10 @@ int app_day_keys(struct app *app, int64_t date, const struct event_day_keys **ke
 	if (slot->date == date && slot->fetched_mono_us && now - slot->fetched_mono_us < LIFE_US)
 		return 0;
 	snprintf(number, sizeof number, "%lld", (long long)date);
-	rc = pg_pool_run(app->pool, &row,
+	rc = run(app, &row,
 		"select encode(key, 'hex') from day_key where date = date '1970-01-01' + "
 		"$1::integer",
-		1, params, err);
+		number, err);
 	if (rc)
 		return slot->date == date && slot->fetched_mono_us ? 0 : rc;
 	slot->date = date;
@@ -117,9 +168,4 @@ int app_day_keys(struct app *app, int64_t date, const struct event_day_keys **ke
 	PQclear(row);
 	*keys = slot->destroyed ? NULL : &slot->keys;
 	return 0;
-}
-
-int app_ping(struct app *app, struct err *err)
-{
-	return pg_pool_run(app->pool, NULL, "select 1", 0, NULL, err);
 }

@@ -22,7 +22,7 @@ int app_domain(struct app *app, uint32_t site_id, const char **domain, struct er
 int app_day_keys(struct app *app, int64_t date, const struct event_day_keys **keys,
 	struct err *err) MUST_CHECK;
 
-/* 0 when the database answers. */
-int app_ping(struct app *app, struct err *err) MUST_CHECK;
+/* Hear what has changed in the app database; between two batches. */
+void app_follow(struct app *app);
 
 #endif

@@ -224,6 +224,7 @@ static void wanted_again(struct worker *w)
 static void worker_step(struct worker *w)
 {
 	gather(w);
+	app_follow(w->app);
 	for (uint8_t lane = 0; lane < RECORD_LANES && !stop_wait(0); lane++)
 		if (hold_is_due(w->hold, lane) && lane_apply(w, lane) == -ECONNRESET)
 			return;
