@@ -150,7 +150,7 @@ async function run() {
   let passed = 0;
   console.log(`chaos: ROUNDS=${ROUNDS} SEED=${SEED}`);
   await stack.start();
-  if (stack.disk.denied) console.log('# note: this system allows no small filesystem: the journals met their own bound, not a full disk');
+  if (stack.disk.denied) console.log('# note: this system allows no small filesystem: the journals met a small bound, not a full disk');
   const targets = stack.targets().map((target) => ({ ...target, connections: target.door ? CONNECTIONS.door : CONNECTIONS.direct }));
   load = new Load({ random: new Random(SEED + 1), sites: stack.sites, key: stack.key, targets, rate: RATE });
   const looking = setInterval(() => stack.look(), 250);
@@ -159,7 +159,9 @@ async function run() {
   const twice = [...(await stored(0))].filter(([, times]) => times > 1).length;
   const aside = Number((await stack.metrics('select count(*) from dead_letter'))[0][0]);
   const kinds = Object.entries(totals.faults).map(([kind, times]) => `${kind} ${times}`).join(', ');
-  console.log(`faults: ${kinds}; ended by themselves: ${stack.surprises().join(', ') || 'none'}`);
+  const surprises = stack.surprises();
+  console.log(`faults: ${kinds}`);
+  if (surprises.length) console.log(`# note: ended by themselves, and were started again: ${surprises.join(', ')}`);
   console.log(`in all: ${number(totals.accepted)} accepted (${number(Math.round(totals.accepted / totals.ms * 1000))}/s), ${totals.others} others, `
     + `${totals.redelivered} redelivered, ${totals.repeats} repeats refused, ${aside} set aside, ${totals.missing} missing, ${twice} doubled, ${totals.kept} refused but kept`);
   const failed = ROUNDS - passed + (twice > totals.doubled);

@@ -4,6 +4,7 @@
 import { sleep, until } from './stack.js';
 
 const LINK_PARTS = [[0, 1], [0], [1]]; // both ways, records only, acknowledgements only
+const LOCK_MOST_MS = 10000; // to try
 const DISK_FULL_MOST_MS = 12000; // until an ingress has met the full disk
 
 const link = (state) => ({
@@ -27,10 +28,12 @@ async function restart(service, ms) {
 export const KINDS = {
   ingress: {
     kill: true,
-    // Every third one does not come back before all is delivered: the other delivers what it left.
-    plan: (random, round) => ({ n: random.between(0, 1), ms: random.between(50, 2500), lost: round % 3 === 2 }),
-    name: (plan) => `ingress-${plan.n}${plan.lost ? ' until all is delivered' : ''}`,
-    run: (stack, plan) => plan.lost ? stack.lose(stack.ingresses[plan.n]) : restart(stack.ingresses[plan.n], plan.ms),
+    // In turn: one; one that does not come back before all is delivered, so that the other has to deliver
+    // what it left; both.
+    plan: (random, round) => ({ n: random.between(0, 1), ms: random.between(50, 2500), lost: round % 3 === 2, both: round % 3 === 0 }),
+    name: (plan) => plan.both ? 'both ingresses' : `ingress-${plan.n}${plan.lost ? ' until all is delivered' : ''}`,
+    run: (stack, plan) => plan.lost ? stack.lose(stack.ingresses[plan.n])
+      : Promise.all((plan.both ? stack.ingresses : [stack.ingresses[plan.n]]).map((service) => restart(service, plan.ms))),
   },
   worker: {
     kill: true,
@@ -47,6 +50,14 @@ export const KINDS = {
       await sleep(plan.ms);
       await stack.database.recover();
     },
+  },
+  lock: { // as a migration or a person may
+    kill: false,
+    plan: (random) => ({ ms: random.between(500, 8000) }),
+    name: () => 'the table of events',
+    // PostgreSQL may be killed before it, or meanwhile: once more, then.
+    run: (stack, plan) => until(() => stack.metrics(`begin; lock table event in access exclusive mode; select pg_sleep(${plan.ms / 1000})`)
+      .then(() => true, () => false), { timeout: LOCK_MOST_MS }),
   },
   door: {
     kill: true,

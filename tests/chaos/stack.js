@@ -17,6 +17,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const BIN = path.join(ROOT, 'build/bin');
 const INGRESSES = 2, WORKERS = 3;
 const DISK_MIB = 96, JOURNAL_MAX_MIB = 40;
+const DENIED_MAX_MIB = 16; // the least there is: then it is this bound that is met, not a full disk
 const DOOR_PORT = 7080, HTTP_PORT = 7001, ADMIN_PORT = 7050, LINK_PORTS = { push: 7055, ack: 7056 };
 const SITES = ['alpha', 'beta', 'gamma', 'delta', 'epsilon'].map((name) => `${name}.example`);
 const OWNER = 'chaos@example.org';
@@ -48,7 +49,12 @@ export class Stack {
     this.net = `127.${100 + Math.floor(Math.random() * 100)}.${Math.floor(Math.random() * 250)}`;
   }
 
-  async start() {
+  start() {
+    this.starting = this.make();
+    return this.starting;
+  }
+
+  async make() {
     const journals = path.join(this.home, 'journal');
     fs.mkdirSync(journals);
     this.disk = await Disk.mount(journals, DISK_MIB);
@@ -89,7 +95,7 @@ export class Stack {
       FOOTFALL_ACK_ADDR: `${host}:${LINK_PORTS.ack}`,
       FOOTFALL_HTTP_THREADS: '128', // with the other one dead, all connections lead here
       FOOTFALL_JOURNAL_DIR: this.disk.dir,
-      FOOTFALL_JOURNAL_MAX_MIB: String(JOURNAL_MAX_MIB),
+      FOOTFALL_JOURNAL_MAX_MIB: String(this.disk.denied ? DENIED_MAX_MIB : JOURNAL_MAX_MIB),
       FOOTFALL_TRACKER_FILE: path.join(ROOT, 'services/tracker/footfall.js'),
       FOOTFALL_APP_DB: this.database.conninfo('footfall_ingress', 'footfall_app'),
     });
@@ -168,15 +174,18 @@ export class Stack {
     return this.services.reduce((sum, service) => sum + service.total(name), 0);
   }
 
+  // Ends that were not our doing.
   surprises() {
-    return this.services.filter((service) => service.surprises).map((service) => `${service.name} ${service.surprises}`);
+    return this.services.filter((service) => service.surprises).map((service) => `${service.name} ${service.surprises} times`);
   }
 
   async metrics(statement) {
     return (await this.database.query('footfall_metrics', statement)).trim().split('\n').filter(Boolean).map((line) => line.split('|'));
   }
 
+  // Also half-way: what a start is about to make is waited for, else it would be left behind.
   async end() {
+    await this.starting?.catch(() => {});
     for (const service of this.services) service.killNow();
     for (const link of this.links.flat()) link.close();
     await until(() => this.services.every((service) => !service.child), { timeout: 5000, every: 20 });
