@@ -258,25 +258,60 @@ static void call_event(struct call *call, const json_t *object)
 	free(s.metadata);
 }
 
-/* -EINVAL: the whole body is wrong, and nothing of it was taken. */
+static struct span skip_space(struct span text)
+{
+	while (text.len && text.ptr[0] && strchr(" \t\r\n", text.ptr[0]))
+		text = span_from(text, 1);
+	return text;
+}
+
+/* Go through the elements of an array, one at a time: a tree of all would take ten times the body's
+ * memory. With `call` each is taken; without, they are only looked at. */
+static int array_walk(struct call *call, struct span text, struct err *err)
+{
+	size_t count = 0;
+
+	text = skip_space(text);
+	if (!text.len || text.ptr[0] != '[')
+		return err_set(err, -EINVAL, "the body is not a JSON array");
+	text = skip_space(span_from(text, 1));
+	if (text.len && text.ptr[0] == ']')
+		return skip_space(span_from(text, 1)).len
+			       ? err_set(err, -EINVAL, "something follows the array")
+			       : 0;
+	for (;;) {
+		json_error_t problem;
+		json_t *element;
+		char next;
+
+		if (count++ == EVENTS_MOST)
+			return err_set(
+				err, -EINVAL, "the body has more than %d events", EVENTS_MOST);
+		element = json_loadb(
+			text.ptr, text.len, JSON_DISABLE_EOF_CHECK | JSON_DECODE_ANY, &problem);
+		if (!element)
+			return err_set(err, -EINVAL, "the body is not JSON: event %zu: %s", count,
+				problem.text);
+		if (call)
+			call_event(call, element);
+		json_decref(element);
+		text = skip_space(span_from(text, (size_t)problem.position));
+		next = text.len ? text.ptr[0] : '\0';
+		text = skip_space(span_from(text, 1));
+		if (next == ']' && !text.len)
+			return 0;
+		if (next != ',')
+			return err_set(
+				err, -EINVAL, "the body is not JSON: behind event %zu", count);
+	}
+}
+
+/* -EINVAL: the whole body is wrong, and nothing of it was taken: it is looked through first. */
 static int call_array(struct call *call, struct span text, struct err *err)
 {
-	json_error_t problem;
-	json_t *array = json_loadb(text.ptr, text.len, 0, &problem), *object;
-	size_t i;
-	int rc = 0;
+	int rc = array_walk(NULL, text, err);
 
-	if (!array)
-		rc = err_set(err, -EINVAL, "the body is not JSON: %s (line %d, column %d)",
-			problem.text, problem.line, problem.column);
-	else if (!json_is_array(array))
-		rc = err_set(err, -EINVAL, "the body is not a JSON array");
-	else if (json_array_size(array) > EVENTS_MOST)
-		rc = err_set(err, -EINVAL, "the body has more than %d events", EVENTS_MOST);
-	else
-		json_array_foreach(array, i, object) call_event(call, object);
-	json_decref(array);
-	return rc;
+	return rc ? rc : array_walk(call, text, err);
 }
 
 static size_t count_lines(struct span text)
