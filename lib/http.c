@@ -1,5 +1,6 @@
 #include "lib/http.h"
 
+#include <assert.h>
 #include <civetweb.h>
 #include <malloc.h>
 #include <netdb.h>
@@ -16,7 +17,8 @@
 
 #define HEADERS_MOST         8
 #define HEADER_TEXT_SIZE     1024
-#define LARGE_BODIES_AT_ONCE 4 /* of at most a few MiB each, so that memory stays bounded */
+#define TYPE_MOST            128 /* bytes of a Content-Type */
+#define LARGE_BODIES_AT_ONCE 4   /* of at most a few MiB each, so that memory stays bounded */
 
 struct http_server {
 	struct mg_context *ctx;
@@ -56,11 +58,16 @@ struct span http_query(const struct http_request *req)
 	return span_of(req->info->query_string ? req->info->query_string : "");
 }
 
+/* As mg_get_header(), but most names are told apart by their first letter. */
 struct span http_header(const struct http_request *req, const char *name)
 {
-	const char *value = mg_get_header(req->conn, name);
+	for (int i = 0; i < req->info->num_headers; i++) {
+		const struct mg_header *h = &req->info->http_headers[i];
 
-	return span_of(value ? value : "");
+		if (!((h->name[0] ^ name[0]) & ~0x20) && !strcasecmp(h->name, name))
+			return span_of(h->value);
+	}
+	return SPAN("");
 }
 
 bool http_cookie(const struct http_request *req, const char *name, char *value, size_t size)
@@ -150,22 +157,62 @@ int http_body(struct http_request *req, size_t most, struct span *body)
 	return 0;
 }
 
+/* Append s to a text of len bytes, for which there is room. */
+static size_t put(char *text, size_t len, struct span s)
+{
+	memcpy(text + len, s.ptr, s.len);
+	return len + s.len;
+}
+
+static size_t put_number(char *text, size_t len, size_t number)
+{
+	char digits[20], *first = digits + sizeof digits;
+
+	do
+		*--first = (char)('0' + number % 10);
+	while (number /= 10);
+	return put(text, len, (struct span){ first, (size_t)(digits + sizeof digits - first) });
+}
+
 void http_add_header(struct http_request *req, const char *name, const char *value)
 {
-	size_t room = sizeof req->headers - req->headers_len;
-	int n = snprintf(req->headers + req->headers_len, room, "%s: %s\r\n", name, value);
+	struct span n = span_of(name), v = span_of(value);
+	size_t len = req->headers_len;
 
-	if (n < 0 || (size_t)n >= room)
-		req->headers[req->headers_len] = '\0';
-	else
-		req->headers_len += (size_t)n;
+	if (n.len + v.len + 4 > sizeof req->headers - len)
+		return;
+	len = put(req->headers, len, n);
+	len = put(req->headers, len, SPAN(": "));
+	len = put(req->headers, len, v);
+	req->headers_len = put(req->headers, len, SPAN("\r\n"));
+}
+
+/* Status line and headers, put together by hand: printf would cost more than the rest of an answer.
+ */
+static size_t head_put(
+	char *head, const struct http_request *req, int status, const char *type, size_t body_len)
+{
+	size_t len = put(head, 0, SPAN("HTTP/1.1 "));
+
+	len = put_number(head, len, (size_t)status);
+	len = put(head, len, SPAN(" "));
+	len = put(head, len, span_of(mg_get_response_code_text(req->conn, status)));
+	len = put(head, len, SPAN("\r\n"));
+	len = put(head, len, (struct span){ req->headers, req->headers_len });
+	if (status != 204 && status != 304) { /* RFC 9110, section 8.6: no Content-Length then */
+		len = put(head, len, SPAN("Content-Type: "));
+		len = put(head, len, span_of(type));
+		len = put(head, len, SPAN("\r\nContent-Length: "));
+		len = put_number(head, len, body_len);
+		len = put(head, len, SPAN("\r\n"));
+	}
+	return put(head, len, SPAN("\r\n"));
 }
 
 void http_answer(struct http_request *req, int status, const char *type, struct span body)
 {
 	char head[HEADER_TEXT_SIZE + 512];
-	bool bodiless = status == 204 || status == 304;
-	int n;
+	size_t len;
 
 	if (req->answered) {
 		log_alarm("http: a second answer to one request path=%s", req->info->local_uri);
@@ -173,23 +220,17 @@ void http_answer(struct http_request *req, int status, const char *type, struct 
 	}
 	req->answered = true;
 	atomic_fetch_add(&req->server->answered[status / 100 % 6], 1);
-	if (bodiless) /* RFC 9110, section 8.6: no Content-Length then */
-		n = snprintf(head, sizeof head, "HTTP/1.1 %d %s\r\n%s\r\n", status,
-			mg_get_response_code_text(req->conn, status), req->headers);
-	else
-		n = snprintf(head, sizeof head,
-			"HTTP/1.1 %d %s\r\nContent-Type: %s\r\n%sContent-Length: %zu\r\n\r\n",
-			status, mg_get_response_code_text(req->conn, status), type, req->headers,
-			body.len);
+	assert(strlen(type) <= TYPE_MOST);
+	len = head_put(head, req, status, type, body.len);
+	if (status == 204 || status == 304 || !strcmp(req->info->request_method, "HEAD"))
+		body.len = 0;
 	/* Head and body in one write: one packet, one system call. */
-	if (!bodiless && body.len && strcmp(req->info->request_method, "HEAD") &&
-		body.len < sizeof head - (size_t)n) {
-		memcpy(head + n, body.ptr, body.len);
-		mg_write(req->conn, head, (size_t)n + body.len);
-		return;
+	if (body.len < sizeof head - len) {
+		len = put(head, len, body);
+		body.len = 0;
 	}
-	mg_write(req->conn, head, (size_t)n);
-	if (!bodiless && body.len && strcmp(req->info->request_method, "HEAD"))
+	mg_write(req->conn, head, len);
+	if (body.len)
 		mg_write(req->conn, body.ptr, body.len);
 }
 
@@ -225,8 +266,8 @@ int http_stream_open(struct http_request *req)
 	char head[HEADER_TEXT_SIZE + 256];
 	int n = snprintf(head, sizeof head,
 		"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"
-		"X-Accel-Buffering: no\r\nConnection: close\r\n%s\r\n",
-		req->headers);
+		"X-Accel-Buffering: no\r\nConnection: close\r\n%.*s\r\n",
+		(int)req->headers_len, req->headers);
 
 	req->answered = true;
 	atomic_fetch_add(&req->server->answered[2], 1);

@@ -7,6 +7,7 @@
 
 #include "lib/clock.h"
 #include "lib/utf8.h"
+#include "services/ingress/arena.h"
 #include "services/ingress/fields.h"
 #include "services/ingress/intake.h"
 #include "services/ingress/page.h"
@@ -216,7 +217,9 @@ void collect_event(struct http_request *req, void *service)
 		intake_answer_unavailable(req, &err);
 		return;
 	}
+	arena_begin();
 	body = json_loadb(text.ptr, text.len, 0, NULL);
+	arena_end();
 	if (!json_is_object(body)) {
 		json_decref(body);
 		atomic_fetch_add(&in->rejected, 1);

@@ -14,6 +14,7 @@
 #include "lib/settings.h"
 #include "lib/stop.h"
 #include "proto/record.h"
+#include "services/ingress/arena.h"
 #include "services/ingress/intake.h"
 #include "services/ingress/sender.h"
 
@@ -243,6 +244,7 @@ int main(int argc, char **argv)
 	int rc;
 
 	mallopt(M_ARENA_MAX, 2); /* one a thread would keep what a burst took */
+	arena_use_for_json();
 	stop_block();
 	rc = settings_start(&g.settings, FOR_INGRESS, "ingress",
 		"takes events over HTTP, makes them durable, pushes them to workers", argc, argv,
