@@ -25,6 +25,7 @@ ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(CFLAGS) $(WARNINGS) $(HARDEN) -I. -pthre
 ALL_LDFLAGS = $(CFLAGS) -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
 
 sources  := $(wildcard lib/*.c lib/*/*.c proto/*.c services/*/*.c tests/*/*.c)
+fuzzed   := $(filter-out %_test.c,$(wildcard lib/*.c lib/*/*.c proto/*.c))
 programs := $(sort $(patsubst services/%/,%,$(dir $(wildcard services/*/main.c))))
 binary_of = $(BUILD)/bin/$(if $(filter cli,$(1)),footfall,$(1))
 shared   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_test.c,$(wildcard lib/*.c lib/*/*.c proto/*.c)))
@@ -66,6 +67,26 @@ test-long: ## prove what takes longer
 chaos: ## kill everything at random and count what is left (ROUNDS=3 SEED=random)
 	@deploy/install test
 	@$(MAKE) --no-print-directory -s -j$$(nproc) all && ROUNDS=$(ROUNDS) SEED=$(SEED) exec node tests/chaos/chaos.js
+
+fuzz: ## feed the decoders and the journal's recovery with rubbish (SECONDS=60 each)
+	@deploy/install test
+	@tests/fuzz/run $(SECONDS)
+
+# With clang, whose libFuzzer it is; everything is instrumented, so it has objects of its own.
+FUZZ_CC     := clang-$(CLANG_MAJOR)
+FUZZ_CFLAGS  = -std=gnu11 -D_GNU_SOURCE -O1 -g $(WARNINGS) -fsanitize=fuzzer-no-link,address,undefined \
+	-fno-sanitize-recover=undefined -I. -pthread -MMD -MP $(PKG_CFLAGS) -DFOOTFALL_VERSION=$(FOOTFALL_VERSION)
+fuzz_targets := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))
+.PHONY: fuzz fuzz-targets
+fuzz-targets: $(fuzz_targets)
+build/fuzz/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  fuzz  $<")
+	$(Q)$(FUZZ_CC) $(FUZZ_CFLAGS) -c -o $@ $<
+$(fuzz_targets): build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o $(patsubst %.c,build/fuzz/obj/%.o,$(fuzzed))
+	$(if $(V),,@echo "  link  $@")
+	$(Q)$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ $(PKG_LIBS)
+-include $(patsubst %.c,build/fuzz/obj/%.d,$(fuzzed) $(wildcard tests/fuzz/*.c))
 
 bench: ## print speeds next to a neighbour's, and the memory of each service
 	@deploy/install test

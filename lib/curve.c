@@ -17,11 +17,17 @@
 #define ZAP_FRAME_MOST 256
 #define KEY_BYTES      32
 
+struct frame {
+	char bytes[ZAP_FRAME_MOST];
+	int len;
+};
+
 struct curve_server {
 	const char *secret_key, *allow_file;
 	void *zap, *end, *end_told;
 	pthread_t thread;
 	bool thread_runs;
+	struct frame refused; /* the address of the last peer that was */
 };
 
 /* --- who is let in ---------------------------------------------------------------------------- */
@@ -47,11 +53,6 @@ static bool is_listed(const struct curve_server *server, const char *key)
 	fclose(f);
 	return listed;
 }
-
-struct frame {
-	char bytes[ZAP_FRAME_MOST];
-	int len;
-};
 
 static int request_take(void *zap, struct frame frames[ZAP_FRAMES])
 {
@@ -81,11 +82,14 @@ static void answer(struct curve_server *server, const struct frame *frames, int 
 		       key->len == KEY_BYTES &&
 		       zmq_z85_encode(text, (const uint8_t *)key->bytes, KEY_BYTES) &&
 		       is_listed(server, text);
-	const char *status = allowed ? "200" : "400";
+	/* 300, "try again later": after a 400 a peer would never come again, also when it is
+	 * listed. */
+	const char *status = allowed ? "200" : "300";
 
-	if (!allowed)
-		log_warn("curve: a peer was refused address=%.*s", count > 3 ? frames[3].len : 0,
-			frames[3].bytes);
+	if (!allowed && memcmp(server->refused.bytes, frames[3].bytes, ZAP_FRAME_MOST)) {
+		server->refused = frames[3]; /* it will try on: that is said once */
+		log_warn("curve: a peer was refused address=%.*s", frames[3].len, frames[3].bytes);
+	}
 	zmq_send(server->zap, "1.0", 3, ZMQ_SNDMORE);
 	zmq_send(server->zap, frames[1].bytes, count > 1 ? (size_t)frames[1].len : 0, ZMQ_SNDMORE);
 	zmq_send(server->zap, status, 3, ZMQ_SNDMORE);
@@ -101,16 +105,24 @@ static void *server_main(void *arg)
 		{ server->end, 0, ZMQ_POLLIN, 0 } };
 	struct frame frames[ZAP_FRAMES];
 
-	while (zmq_poll(items, 2, -1) >= 0 && !items[1].revents)
-		if (items[0].revents) {
-			int count;
+	for (;;) {
+		int count;
 
-			memset(frames, 0, sizeof frames);
-			count = request_take(server->zap, frames);
-			if (count)
-				answer(server, frames, count);
+		if (zmq_poll(items, 2, -1) < 0) {
+			if (errno == EINTR)
+				continue;
+			if (errno != ETERM)
+				log_alarm("curve: nobody is let in any more: %s",
+					zmq_strerror(errno));
+			return NULL;
 		}
-	return NULL;
+		if (items[1].revents)
+			return NULL;
+		memset(frames, 0, sizeof frames);
+		count = items[0].revents ? request_take(server->zap, frames) : 0;
+		if (count)
+			answer(server, frames, count);
+	}
 }
 
 /* --- open and close --------------------------------------------------------------------------- */

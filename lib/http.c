@@ -436,6 +436,12 @@ void http_metrics(struct http_server *server, FILE *out)
 			atomic_load(&server->answered[i]));
 }
 
+void http_drop(struct http_request *req)
+{
+	req->answered = true;
+	mg_disable_connection_keep_alive(req->conn);
+}
+
 void http_server_close(struct http_server **server_p)
 {
 	struct http_server *server = *server_p;
@@ -447,21 +453,27 @@ void http_server_close(struct http_server **server_p)
 	*server_p = NULL;
 }
 
-static void *close_main(void *server)
+static void *stop_main(void *ctx)
 {
-	http_server_close(server);
+	mg_stop(ctx);
 	return NULL;
 }
 
 void http_servers_close(struct http_server **one, struct http_server **other)
 {
 	pthread_t thread;
-	bool beside = *one && !pthread_create(&thread, NULL, close_main, one);
+	bool beside = *one && !pthread_create(&thread, NULL, stop_main, (*one)->ctx);
 
-	http_server_close(other);
+	if (*other)
+		mg_stop((*other)->ctx);
 	if (beside)
 		pthread_join(thread, NULL);
-	http_server_close(one);
+	else if (*one)
+		mg_stop((*one)->ctx);
+	/* Only now: a request to one may ask about the other. */
+	free(*one);
+	free(*other);
+	*one = *other = NULL;
 }
 
 static void healthz(struct http_request *req, void *service)

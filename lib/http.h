@@ -74,6 +74,8 @@ void http_answer(struct http_request *req, int status, const char *type, struct 
 /* Takes the reference to body; NULL is answered 500. */
 void http_answer_json(struct http_request *req, int status, json_t *body);
 /* {"error": "…"} */
+/* Close the connection without an answer: whoever asked cannot know, and may ask again. */
+void http_drop(struct http_request *req);
 void http_answer_error(struct http_request *req, int status, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 

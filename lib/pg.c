@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "lib/clock.h"
+#include "lib/log.h"
 #include "lib/stop.h"
 
 #define CONNECT_TIMEOUT_S "3"
@@ -38,9 +39,9 @@ static bool sqlstate_in(const char *state, const char *const *list)
 
 int pg_error(PGconn *conn, const PGresult *result, struct err *err)
 {
-	/* Classes 08 connection, 57 shutdown and cancel, 40 rollback, 53 resources, 55 object
-	 * state (locks), 42501 missing right, 58 system error. */
-	static const char *const lost[] = { "08", "57P", NULL };
+	/* Classes 08 connection, 57 shutdown and cancel, 25006 a standby where the primary was, 40
+	 * rollback, 53 resources, 55 object state (locks), 42501 missing right, 58 system error. */
+	static const char *const lost[] = { "08", "57P", "25006", NULL };
 	static const char *const later[] = { "40", "53", "55", "57014", "42501", "58", NULL };
 	static const char *const values[] = { "P0001", "22", "23", NULL };
 	const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
@@ -62,6 +63,12 @@ int pg_error(PGconn *conn, const PGresult *result, struct err *err)
 	return err_set(err, -EPROTO, "database: %s (%s)", text, state);
 }
 
+static void notice(void *unused, const char *text)
+{
+	(void)unused;
+	log_debug("database: %s", text);
+}
+
 int pg_open_with(PGconn **out, const char *conninfo, const char *application, const char *options,
 	struct err *err)
 {
@@ -76,6 +83,7 @@ int pg_open_with(PGconn **out, const char *conninfo, const char *application, co
 
 	snprintf(session, sizeof session, SESSION "%s", options);
 	conn = PQconnectdbParams(names, values, 1);
+	PQsetNoticeProcessor(conn, notice, NULL);
 	if (conn && PQstatus(conn) == CONNECTION_OK && !PQsetnonblocking(conn, 1)) {
 		*out = conn;
 		return 0;
@@ -112,9 +120,9 @@ static bool socket_wait(PGconn *conn, short events, int64_t *until_mono_us, bool
 
 /* The last result of what was sent, or the first that failed; NULL: the connection is of no use any
  * more. */
-static PGresult *pg_await(PGconn *conn)
+static PGresult *pg_await(PGconn *conn, int64_t patience_us)
 {
-	int64_t until = clock_mono_us() + PATIENCE_US;
+	int64_t until = clock_mono_us() + patience_us;
 	PGresult *last = NULL;
 	bool stopping = false;
 
@@ -172,9 +180,9 @@ static int pg_check(PGconn *conn, PGresult *result, PGresult **out, struct err *
 	return 0;
 }
 
-static int pg_run_sent(PGconn *conn, int sent, PGresult **out, struct err *err)
+static int pg_run_sent(PGconn *conn, int sent, int64_t patience_us, PGresult **out, struct err *err)
 {
-	PGresult *result = sent ? pg_await(conn) : NULL;
+	PGresult *result = sent ? pg_await(conn, patience_us) : NULL;
 
 	if (result || !sent || PQstatus(conn) != CONNECTION_OK)
 		return pg_check(conn, result, out, err);
@@ -187,13 +195,20 @@ static int pg_run_sent(PGconn *conn, int sent, PGresult **out, struct err *err)
 int pg_run(PGconn *conn, PGresult **out, const char *sql, int n, const char *const *params,
 	struct err *err)
 {
-	return pg_run_sent(
-		conn, PQsendQueryParams(conn, sql, n, NULL, params, NULL, NULL, 0), out, err);
+	return pg_run_sent(conn, PQsendQueryParams(conn, sql, n, NULL, params, NULL, NULL, 0),
+		PATIENCE_US, out, err);
+}
+
+int pg_run_within(PGconn *conn, PGresult **out, const char *sql, int n, const char *const *params,
+	int ms, struct err *err)
+{
+	return pg_run_sent(conn, PQsendQueryParams(conn, sql, n, NULL, params, NULL, NULL, 0),
+		ms * 1000LL, out, err);
 }
 
 int pg_run_simple(PGconn *conn, const char *sql, struct err *err)
 {
-	return pg_run_sent(conn, PQsendQuery(conn, sql), NULL, err);
+	return pg_run_sent(conn, PQsendQuery(conn, sql), PATIENCE_US, NULL, err);
 }
 
 int64_t pg_int(const PGresult *result, int row, int column)

@@ -33,6 +33,10 @@ int pg_open_with(PGconn **out, const char *conninfo, const char *application, co
 int pg_run(PGconn *conn, PGresult **out, const char *sql, int n, const char *const *params,
 	struct err *err) MUST_CHECK;
 
+/* The same, waiting for at most `ms`. */
+int pg_run_within(PGconn *conn, PGresult **out, const char *sql, int n, const char *const *params,
+	int ms, struct err *err) MUST_CHECK;
+
 /* The same for a statement with no parameters; several statements separated by ; are one
  * transaction. */
 int pg_run_simple(PGconn *conn, const char *sql, struct err *err) MUST_CHECK;

@@ -11,8 +11,8 @@ static pthread_mutex_t password_turn = PTHREAD_MUTEX_INITIALIZER;
 
 int secret_init(struct err *err)
 {
-	/* From a stream seeded once by the kernel: a system call for every number would cost each event
-	 * two. */
+	/* From a stream seeded once by the kernel: a system call for every number would cost each
+	 * event two. */
 	randombytes_set_implementation(&randombytes_internal_implementation);
 	return sodium_init() < 0 ? err_set(err, -EIO, "libsodium could not start") : 0;
 }

@@ -10,10 +10,11 @@
 
 int event_encode(msgpack_sbuffer *out, const struct event *ev, struct err *err)
 {
+	struct mp_writer w = { .out = out };
 	size_t before = out->size;
 	msgpack_packer pk;
 
-	msgpack_packer_init(&pk, out, msgpack_sbuffer_write);
+	msgpack_packer_init(&pk, &w, mp_write);
 	msgpack_pack_array(&pk, FIELDS);
 	msgpack_pack_uint8(&pk, EVENT_VERSION);
 	msgpack_pack_uint32(&pk, ev->site_id);
@@ -38,9 +39,11 @@ int event_encode(msgpack_sbuffer *out, const struct event *ev, struct err *err)
 	mp_put_str(&pk, ev->currency);
 	mp_put_str(&pk, ev->props);
 	mp_put_str(&pk, ev->metadata);
-	if (out->size - before <= EVENT_MOST)
+	if (!w.failed && out->size - before <= EVENT_MOST)
 		return 0;
 	out->size = before;
+	if (w.failed)
+		return err_set(err, -ENOMEM, "no memory for an event");
 	return err_set(err, -EMSGSIZE, "the event has more than %d bytes", EVENT_MOST);
 }
 
@@ -73,6 +76,9 @@ int event_decode(struct event *ev, struct span wire, struct err *err)
 	ev->metadata = mp_str(&r, EVENT_JSON_MOST);
 	if (!r.failed && (!ev->site_id || !ev->id || !ev->visitor))
 		mp_fail(&r, -EBADMSG, "site, id or visitor is 0");
+	if (!r.failed && (ev->engaged_ms < EVENT_NONE || ev->scroll_depth < EVENT_NONE ||
+				 ev->scroll_depth > 100))
+		mp_fail(&r, -EBADMSG, "a measure is out of its range");
 	if (!r.failed && (ev->kind < EVENT_PAGEVIEW || ev->kind > EVENT_ENGAGEMENT))
 		mp_fail(&r, -ENOTSUP, "of an unknown kind");
 	return mp_reader_end(&r, "event", err);

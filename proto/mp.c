@@ -184,6 +184,15 @@ int mp_reader_end(struct mp_reader *r, const char *what, struct err *err)
 	return r->failed ? err_set(err, r->code, "%s: %s", what, r->failed) : 0;
 }
 
+int mp_write(void *writer, const char *bytes, size_t len)
+{
+	struct mp_writer *w = writer;
+
+	if (w->failed || msgpack_sbuffer_write(w->out, bytes, len))
+		w->failed = true;
+	return w->failed ? -1 : 0;
+}
+
 void mp_put_str(msgpack_packer *pk, struct span s)
 {
 	msgpack_pack_str(pk, s.len);

@@ -41,7 +41,14 @@ void mp_fail(struct mp_reader *r, int code, const char *reason);
  * beyond a bound, -ENOTSUP a newer version. `what` names the message in the sentence. */
 int mp_reader_end(struct mp_reader *r, const char *what, struct err *err) MUST_CHECK;
 
-/* Writers: append to a packer that writes into an sbuffer. */
+/* What a packer writes into when no byte may be missing: it remembers that memory has run out. */
+struct mp_writer {
+	msgpack_sbuffer *out;
+	bool failed;
+};
+int mp_write(void *writer, const char *bytes, size_t len); /* for msgpack_packer_init() */
+
+/* Writers: append to a packer. */
 void mp_put_str(msgpack_packer *pk, struct span s);
 void mp_put_bin(msgpack_packer *pk, const void *bytes, size_t len);
 

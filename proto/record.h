@@ -12,7 +12,7 @@
 #define RECORD_VERSION 1
 #define RECORD_LANES   16         /* lane = site id mod 16 */
 #define RECORD_CLOSE   (64 << 10) /* bytes of events at which a record closes */
-/* The last event may just fit in, so: twice that, and some for the frame of each. */
+/* Bytes of a record: that, some for the frame of each event, and room to spare. */
 #define RECORD_MOST   (160 << 10)
 #define RECORD_EVENTS 4096 /* no event has under 60 bytes */
 #define ACKS_MOST     1024 /* in one message */

@@ -4,7 +4,7 @@
 
 # shellcheck disable=SC2034 # become() uses it
 postgres_options=(-c "port=$((port + 44))" -c listen_addresses=127.0.0.1 -c unix_socket_directories=
-	-c shared_buffers=64MB -c max_connections=60 -c max_wal_size=512MB -c wal_compression=on
+	-c shared_buffers=64MB -c max_connections=60 -c max_locks_per_transaction=256 -c max_wal_size=512MB -c wal_compression=on
 	-c "log_line_prefix=%m [%p] %q%u@%d " -c fsync=on -c full_page_writes=on -c synchronous_commit=on)
 
 superuser() { # psql as the cluster's superuser

@@ -189,7 +189,17 @@ int archive_set_aside(struct archive *a, const struct archive_summary *summary, 
 {
 	char name[NAME_SIZE];
 
-	file_name(summary, ".damaged", name);
+	/* Without a head there is no producer: several folders' may have one name. */
+	for (int copy = 1; copy < 10; copy++) {
+		char suffix[20];
+
+		snprintf(suffix, sizeof suffix, copy > 1 ? "-%d.damaged" : ".damaged", copy);
+		file_name(summary, suffix, name);
+		if (!renameat2(dir_fd, segment, a->fd, name, RENAME_NOREPLACE))
+			return 0;
+		if (errno != EEXIST)
+			break;
+	}
 	if (renameat(dir_fd, segment, a->fd, name))
 		return err_set(err, -errno, "archive %s/%s: %s", a->path, name, strerror(errno));
 	return 0;

@@ -16,9 +16,21 @@
 
 static int folder_make(const char *path, struct err *err)
 {
-	if (mkdir(path, 0700) && errno != EEXIST)
-		return err_set(err, -errno, "journal %s: %s", path, strerror(errno));
-	return 0;
+	char above[4096];
+	int fd, rc = 0;
+
+	if (mkdir(path, 0700))
+		return errno == EEXIST
+			       ? 0
+			       : err_set(err, -errno, "journal %s: %s", path, strerror(errno));
+	/* Its name must be as durable as what will lie in it. */
+	snprintf(above, sizeof above, "%s/..", path);
+	fd = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fsync(fd))
+		rc = err_set(err, -errno, "journal %s: %s", path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return rc;
 }
 
 /* Lock the n-th folder: 1, or 0 when another has it. -ENOENT: there is none of that number. */
@@ -97,24 +109,23 @@ int folder_take_empty(struct folder *f, const char *parent, struct err *err)
 
 int folder_take_orphan(struct folder *f, const char *parent, struct err *err)
 {
+	struct err trouble = { 0 };
+
 	*f = FOLDER_NONE;
-	for (int n = 0; n < FOLDERS_MOST; n++) {
+	for (int n = 0; n < FOLDERS_MOST; n++) { /* one in trouble, or gone, hides none behind it */
 		int rc = folder_try(f, parent, n, err);
 
-		if (rc == -ENOENT)
-			return 0; /* they are numbered without gaps */
-		if (rc < 0)
-			return rc;
-		if (!rc)
-			continue;
-		rc = has_segments(f, err);
+		if (rc == 1)
+			rc = has_segments(f, err);
 		if (rc == 1)
 			return 1;
 		folder_release(f);
-		if (rc)
-			return rc;
+		if (rc < 0 && rc != -ENOENT)
+			trouble = *err;
 	}
-	return 0;
+	if (trouble.code)
+		*err = trouble;
+	return trouble.code;
 }
 
 void folder_release(struct folder *f)

@@ -71,6 +71,7 @@ struct journal {
 
 	atomic_ullong flush_done;
 	atomic_int failed;             /* -errno of a failed write or sync */
+	atomic_bool cut_off;           /* what it was to make durable is gone again */
 	atomic_uint wake[WAIT_GROUPS]; /* futexes: a flush adds one to its own, and wakes */
 };
 
@@ -90,7 +91,8 @@ static void futex_wake(atomic_uint *word)
 
 static int failed_err(struct journal *j, struct err *err)
 {
-	return err_set(err, -EIO, "journal %s: a write failed: %s", j->store.folder.path,
+	return err_set(err, atomic_load(&j->cut_off) ? -EIO : -EREMOTEIO,
+		"journal %s: a write failed: %s", j->store.folder.path,
 		strerror(-atomic_load(&j->failed)));
 }
 
@@ -314,10 +316,13 @@ static void segment_begin(struct journal *j)
 	rc = segment_make_with_room(j, number, &head, &fd);
 	/* Without a segment there is none of that number; all others are read to their end. */
 	if (store_add(&j->store, rc ? 0 : number)) {
+		char name[SEGMENT_NAME_SIZE];
+
+		segment_name(number, name);
+		j->options.disk->remove(j->store.folder.fd, name);
 		close(fd);
 		fd = -1;
 		rc = -ENOMEM;
-		j->options.disk->sync_dir(j->store.folder.fd);
 	}
 	pthread_mutex_lock(&j->lock);
 	if (rc && !j->full)
@@ -348,6 +353,7 @@ static void fail(struct journal *j, int rc, uint64_t at)
 {
 	int cut = j->options.disk->truncate(j->active_fd, at);
 
+	atomic_store(&j->cut_off, !cut);
 	log_error("journal: a write failed, nothing is taken any more dir=%s error=%s%s",
 		j->store.folder.path, strerror(-rc),
 		cut ? " (and what was written could not be cut off)" : "");
@@ -479,9 +485,11 @@ static uint64_t read_limit(struct journal *j, bool *sealed)
 	uint64_t limit = UINT64_MAX;
 
 	pthread_mutex_lock(&j->lock);
-	*sealed = !j->writes || reader_segment(j->reader) != j->active;
+	/* A segment above the active one has just been made, and is about to be it: it is not at
+	 * its end, but has nothing yet. */
+	*sealed = !j->writes || reader_segment(j->reader) < j->active;
 	if (!*sealed)
-		limit = j->synced;
+		limit = reader_segment(j->reader) == j->active ? j->synced : 0;
 	pthread_mutex_unlock(&j->lock);
 	return limit;
 }

@@ -59,9 +59,10 @@ struct journal_ticket {
 int journal_append(struct journal *j, uint8_t lane, struct span entry,
 	struct journal_ticket *ticket, struct err *err) MUST_CHECK;
 
-/* Wait for the ticket's flush. -EIO: the sync failed, and the entry was cut off again. From then on
- * the journal takes nothing: the kernel may have dropped the dirty pages, so "try again" would lie;
- * the owner should end. */
+/* Wait for the ticket's flush. -EIO: the sync failed, and the ticket's entry was cut off again
+ * (earlier ones of the caller may be of an earlier flush, and kept); -EREMOTEIO: and it may be
+ * kept. From then on the journal takes nothing: the kernel may have dropped the dirty pages, so
+ * "try again" would lie; the owner should end. */
 int journal_wait(struct journal *j, struct journal_ticket ticket, struct err *err) MUST_CHECK;
 
 /* Whether a sync has failed. */

@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sodium.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -602,6 +603,77 @@ static void a_segment_ends_by_its_age(void **state)
 		assert_nothing_to_read(f);
 }
 
+#define APPENDERS 8
+
+/* Appends until told to stop; what is refused is tried again. */
+struct appender {
+	struct fixture *f;
+	atomic_bool *stop;
+	unsigned accepted;
+};
+
+static void *append_until_stopped(void *arg)
+{
+	struct appender *a = arg;
+	char big[4000] = "x";
+	struct err err;
+
+	while (!atomic_load(a->stop)) {
+		struct journal_ticket ticket;
+
+		if (!journal_append(
+			    a->f->journal, 1, (struct span){ big, sizeof big }, &ticket, &err) &&
+			!journal_wait(a->f->journal, ticket, &err))
+			a->accepted++;
+	}
+	return NULL;
+}
+
+static void nothing_is_lost_while_it_is_full_and_finds_space_again(void **state)
+{
+	struct fixture *f = *state;
+	struct appender appenders[APPENDERS];
+	pthread_t threads[APPENDERS];
+	atomic_bool stop = false;
+	unsigned accepted = 0, read = 0, undone = 0, full = 0;
+	uint64_t segments[4096];
+
+	f->options.most_bytes = 2 * SEGMENT;
+	reopen(f);
+	for (int i = 0; i < APPENDERS; i++) {
+		appenders[i] = (struct appender){ .f = f, .stop = &stop };
+		assert_int_equal(
+			pthread_create(&threads[i], NULL, append_until_stopped, &appenders[i]), 0);
+	}
+	/* Withhold what is done until it is full, then be done with it all, and read on and on: the
+	 * reader stands before the new segment when it is made. */
+	for (bool ending = false; !ending || !journal_is_drained(f->journal);) {
+		struct journal_record record;
+		struct journal_stats stats;
+		struct err err;
+
+		journal_stats(f->journal, &stats);
+		full += stats.full;
+		if (full > 120 && !ending) {
+			ending = true;
+			atomic_store(&stop, true);
+			for (int i = 0; i < APPENDERS; i++) {
+				pthread_join(threads[i], NULL);
+				accepted += appenders[i].accepted;
+			}
+			journal_flush(f->journal);
+		}
+		while ((stats.full || ending) && undone)
+			journal_done(f->journal, segments[--undone]);
+		for (int n = 0; n < 3000; n++)
+			if (journal_read(f->journal, &record, &err) == 1) {
+				read += record.count;
+				segments[undone++] = record.segment;
+			}
+	}
+	assert_int_equal(read, accepted);
+}
+
 #define THREADS 8
 #define EACH    2000
 
@@ -662,6 +734,7 @@ int main(void)
 		test(after_a_failed_sync_nothing_is_taken_and_nothing_of_it_is_kept),
 		test(a_full_disk_shows_when_a_segment_is_made_and_is_tried_again),
 		test(a_segment_ends_by_its_age),
+		test(nothing_is_lost_while_it_is_full_and_finds_space_again),
 	};
 
 	log_open("journal_test", LOG_ALARM);

@@ -27,9 +27,10 @@ struct reader {
 	struct store *store;
 	uint64_t segment; /* being read */
 	int fd;
-	bool at_end, readable;
+	bool readable;
 	uint64_t before; /* the last segment that was read, 0: none */
 	uint64_t hole;   /* the last one, if it could not be read */
+	int trouble;     /* -errno of a read that failed for another reason than a bad block */
 	uint64_t offset; /* in the segment, of buf[at] */
 	char *buf;
 	size_t at, len;
@@ -73,11 +74,6 @@ void reader_close(struct reader **r_p)
 uint64_t reader_segment(const struct reader *r)
 {
 	return r->segment;
-}
-
-bool reader_at_end(const struct reader *r)
-{
-	return r->at_end;
 }
 
 uint64_t reader_damaged(const struct reader *r)
@@ -136,13 +132,18 @@ static int segment_begin(struct reader *r, uint64_t number, struct err *err)
 		return err_set(
 			err, rc, "journal %s/%s: %s", r->store->folder.path, name, strerror(-rc));
 	}
+	rc = fd < 0 ? -EBADMSG : segment_head_read(&head, fd, number);
+	if (rc && rc != -EBADMSG) {
+		close(fd);
+		return err_set(
+			err, rc, "journal %s/%s: %s", r->store->folder.path, name, strerror(-rc));
+	}
 	if (r->fd >= 0)
 		close(r->fd);
 	r->fd = fd;
 	r->segment = number;
 	r->at = r->len = 0;
 	r->offset = SEGMENT_FRAMES_AT;
-	rc = fd < 0 ? -ENOENT : segment_head_read(&head, fd, number);
 	r->readable = !rc;
 	if (r->readable) {
 		lanes_expect(r, &head);
@@ -176,6 +177,10 @@ static bool fill(struct reader *r, size_t need, uint64_t limit)
 
 		if (n < 0 && errno == EINTR)
 			continue;
+		if (n < 0 && errno != EIO) { /* says nothing about what lies there */
+			r->trouble = -errno;
+			return false;
+		}
 		if (n < 0) { /* a bad block takes nothing else along */
 			size_t rest = SEGMENT_BLOCK - from % SEGMENT_BLOCK;
 
@@ -347,7 +352,11 @@ int reader_next(struct reader *r, uint64_t limit, bool sealed, struct journal_re
 	if (give_ready(r, record))
 		return 1;
 	while (r->segment) {
+		r->trouble = 0;
 		size = frame_here(r, &head, limit);
+		if (r->trouble)
+			return err_set(err, r->trouble, "journal %s: segment %016" PRIx64 ": %s",
+				r->store->folder.path, r->segment, strerror(-r->trouble));
 		if (size) {
 			int rc = frame_take(r, &head, size, err);
 
@@ -358,7 +367,8 @@ int reader_next(struct reader *r, uint64_t limit, bool sealed, struct journal_re
 		} else if (!sealed && r->offset >= limit) {
 			return 0;
 		} else if (!resync(r, limit)) {
-			break;
+			if (!r->trouble)
+				break;
 		}
 	}
 	if (r->segment && !sealed)
@@ -368,7 +378,6 @@ int reader_next(struct reader *r, uint64_t limit, bool sealed, struct journal_re
 	if (r->segment)
 		store_read_to_end(r->store, r->segment);
 	next = store_after(r->store, r->segment);
-	r->at_end = !next;
 	if (!next)
 		return 0;
 	return segment_begin(r, next, err);

@@ -31,9 +31,6 @@ uint64_t reader_segment(const struct reader *r);
 int reader_next(struct reader *r, uint64_t limit, bool sealed, struct journal_record *record,
 	struct err *err) MUST_CHECK;
 
-/* Whether all segments are read to their ends (with none active). */
-bool reader_at_end(const struct reader *r);
-
 uint64_t reader_damaged(const struct reader *r); /* places that could not be read */
 
 #endif

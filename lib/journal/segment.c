@@ -45,11 +45,15 @@ void segment_head_seal(struct segment_head *head, char block[SEGMENT_BLOCK])
 
 int segment_head_read(struct segment_head *head, int fd, uint64_t number)
 {
-	for (int copy = 0; copy < 2; copy++)
-		if (pread(fd, head, sizeof *head, copy * SEGMENT_BLOCK) == sizeof *head &&
-			head->magic == SEGMENT_MAGIC && head->number == number &&
+	for (int copy = 0; copy < 2; copy++) {
+		ssize_t n = pread(fd, head, sizeof *head, copy * SEGMENT_BLOCK);
+
+		if (n < 0 && errno != EIO)
+			return -errno;
+		if (n == sizeof *head && head->magic == SEGMENT_MAGIC && head->number == number &&
 			head->crc == head_crc(head))
 			return 0;
+	}
 	return -EBADMSG;
 }
 

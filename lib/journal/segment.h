@@ -50,8 +50,8 @@ bool segment_number(const char *name, uint64_t *number);
 /* Fill in what is not the caller's (magic, checksum), and the first block's bytes. */
 void segment_head_seal(struct segment_head *head, char block[SEGMENT_BLOCK]);
 
-/* Read the head of the segment of that number from its file: 0 or -EBADMSG when neither copy can be
- * read. */
+/* Read the head of the segment of that number from its file: 0, or -EBADMSG when neither copy is
+ * whole or their blocks are bad; other errors (-ESTALE, -ENOMEM …) say nothing about it. */
 int segment_head_read(struct segment_head *head, int fd, uint64_t number);
 
 /* Bytes of a frame whose entry has len bytes, with its padding. */

@@ -189,10 +189,14 @@ static int take_all(struct intake *in, struct collected *c, struct http_request 
 			taken++;
 		}
 	}
+	if (span_trim(rest).len) {
+		*reason = "too_many_sites";
+		dropped++;
+	}
 	if (taken) {
 		rc = journal_wait(in->journal, ticket, err);
-		if (rc)
-			return rc;
+		if (rc) /* of several some may be of an earlier flush, and kept */
+			return taken > 1 ? -EREMOTEIO : rc;
 	}
 	atomic_fetch_add(&in->accepted, taken);
 	atomic_fetch_add(&in->rejected, dropped);
@@ -233,7 +237,9 @@ void collect_event(struct http_request *req, void *service)
 		answer_invalid(req, field, err.msg);
 	} else {
 		rc = take_all(in, &c, req, &reason, &err);
-		if (rc < 0) {
+		if (rc == -EREMOTEIO) {
+			http_drop(req);
+		} else if (rc < 0) {
 			intake_answer_unavailable(req, &err);
 		} else {
 			if (rc) {

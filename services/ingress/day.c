@@ -44,23 +44,43 @@ int days_open(struct days **out, struct pg_pool *pool, struct err *err)
 	return 0;
 }
 
-static void days_forget(struct days *days)
+/* Wipe and free the entries that `which` says. With the lock held. */
+static void days_forget(struct days *days, bool (*which)(const struct entry *e))
 {
 	for (size_t i = 0; i < BUCKETS; i++)
-		for (struct entry *e = days->bucket[i], *next; e; e = next) {
-			next = e->next;
+		for (struct entry **at = &days->bucket[i], *e; (e = *at);) {
+			if (!which(e)) {
+				at = &e->next;
+				continue;
+			}
+			*at = e->next;
 			sodium_memzero(e, sizeof *e);
 			free(e);
+			days->count--;
 		}
-	memset(days->bucket, 0, sizeof days->bucket);
-	days->count = 0;
+}
+
+static bool is_any(const struct entry *e)
+{
+	return e != NULL;
+}
+
+static bool is_not_held(const struct entry *e)
+{
+	return !e->held;
+}
+
+/* Its key may have been destroyed since. */
+static bool is_old(const struct entry *e)
+{
+	return !e->held && clock_mono_us() - e->fetched_mono_us > ENTRY_LIFE_US;
 }
 
 void days_close(struct days **days_p)
 {
 	if (!*days_p)
 		return;
-	days_forget(*days_p);
+	days_forget(*days_p, is_any);
 	pthread_mutex_destroy(&(*days_p)->lock);
 	free(*days_p);
 	*days_p = NULL;
@@ -149,7 +169,7 @@ static int days_keep(struct days *days, const char *zone, int64_t utc_day, const
 			break;
 	if (!e) {
 		if (days->count >= ENTRIES_MOST)
-			days_forget(days); /* rare, and only costs time */
+			days_forget(days, is_not_held); /* rare, and only costs time */
 		e = calloc(1, sizeof *e);
 		if (!e)
 			return err_set(err, -ENOMEM, "days");
@@ -179,6 +199,15 @@ int days_hold(struct days *days, const char *zone, int64_t date, int64_t starts_
 	return rc;
 }
 
+void days_let_go(struct days *days)
+{
+	pthread_mutex_lock(&days->lock);
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct entry *e = days->bucket[i]; e; e = e->next)
+			e->held = false;
+	pthread_mutex_unlock(&days->lock);
+}
+
 void days_still_hold(struct days *days)
 {
 	int64_t now = clock_mono_us();
@@ -188,6 +217,7 @@ void days_still_hold(struct days *days)
 		for (struct entry *e = days->bucket[i]; e; e = e->next)
 			if (e->held)
 				e->fetched_mono_us = now;
+	days_forget(days, is_old);
 	pthread_mutex_unlock(&days->lock);
 }
 

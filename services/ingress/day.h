@@ -26,7 +26,11 @@ void days_close(struct days **days);
 int days_hold(struct days *days, const char *zone, int64_t date, int64_t starts_us, int64_t ends_us,
 	const char *key_hex, struct err *err) MUST_CHECK;
 
-/* Those are what the database has, as of now. */
+/* Hold none any more: before all of a new snapshot are held. */
+void days_let_go(struct days *days);
+
+/* Those held are what the database has, as of now; others are forgotten when they have become old.
+ */
 void days_still_hold(struct days *days);
 
 /* The day of ts_us in zone, copied to *out. A day that is not in memory is fetched: -ECONNRESET,

@@ -188,22 +188,16 @@ static int ingress_open(struct ingress *g, struct err *err)
  * this host, all of it, however long that takes. */
 static void ingress_close(struct ingress *g)
 {
-	bool all = !strcmp(g->settings.drain, "all");
-
 	if (g->intake.snapshot)
 		snapshot_stop(g->intake.snapshot);
-	if (all)
-		http_server_close(&g->http);
-	else
-		http_servers_close(&g->http, &g->admin);
+	http_servers_close(&g->http, &g->admin);
 	if (g->intake.journal)
 		journal_flush(g->intake.journal);
-	sender_close(&g->sender, all ? -1 : DRAIN_MS);
+	sender_close(&g->sender, !strcmp(g->settings.drain, "all") ? -1 : DRAIN_MS);
 	journal_close(&g->intake.journal);
 	snapshot_close(&g->intake.snapshot);
 	days_close(&g->intake.days);
 	pg_pool_close(&g->pool);
-	http_server_close(&g->admin);
 	free(g->tracker);
 	settings_clear(&g->settings);
 }
@@ -214,13 +208,15 @@ static void roll_when_asked(struct ingress *g)
 {
 	char path[PATH_MAX];
 	struct journal_stats journal;
+	int64_t asked_us;
 	struct stat st;
 
 	snprintf(path, sizeof path, "%s/roll", g->settings.journal_dir);
 	if (stat(path, &st))
 		return;
 	journal_stats(g->intake.journal, &journal);
-	if (st.st_mtim.tv_sec * US_PER_SECOND + st.st_mtim.tv_nsec / 1000 > journal.began_us)
+	asked_us = st.st_mtim.tv_sec * US_PER_SECOND + st.st_mtim.tv_nsec / 1000;
+	if (asked_us > journal.began_us && asked_us <= clock_now_us())
 		journal_roll(g->intake.journal);
 }
 

@@ -40,7 +40,7 @@ struct sender {
 	atomic_bool stopping;
 	atomic_llong stop_mono_us; /* with stopping: until when to go on delivering */
 	uint32_t window, count;
-	struct flight *flights;  /* the first `count`, in no order */
+	struct flight *flights;  /* the first `count`, in no order; each has its buffer for good */
 	struct record_id *acked; /* of one message */
 	bool unreadable;         /* the journal, as was said in the log */
 	atomic_ullong sent, resent, acknowledged;
@@ -120,14 +120,15 @@ static void flight_begin(
 {
 	struct flight *f = &s->flights[s->count++];
 	struct span rest = record->entries;
+	msgpack_sbuffer bytes = f->bytes;
 
-	memset(f, 0, sizeof *f);
+	*f = (struct flight){ .bytes = bytes };
+	msgpack_sbuffer_clear(&f->bytes);
 	memcpy(f->id.producer, record->producer, sizeof f->id.producer);
 	f->id.lane = record->lane;
 	f->id.seq = record->seq;
 	f->journal = journal;
 	f->segment = record->segment;
-	msgpack_sbuffer_init(&f->bytes);
 	record_begin(&f->bytes, &f->id, record->count);
 	while (rest.len) {
 		uint32_t len;
@@ -192,6 +193,8 @@ static bool window_send(struct sender *s)
 
 static void flight_end(struct sender *s, const struct record_id *id)
 {
+	struct flight swap;
+
 	for (uint32_t i = 0; i < s->count; i++) {
 		struct flight *f = &s->flights[i];
 
@@ -199,8 +202,9 @@ static void flight_end(struct sender *s, const struct record_id *id)
 			memcmp(f->id.producer, id->producer, sizeof id->producer) != 0)
 			continue;
 		journal_done(f->journal, f->segment);
-		msgpack_sbuffer_destroy(&f->bytes);
+		swap = s->flights[i];
 		s->flights[i] = s->flights[--s->count];
+		s->flights[s->count] = swap; /* its buffer is used again */
 		atomic_fetch_add(&s->acknowledged, 1);
 		return;
 	}
@@ -246,6 +250,22 @@ static void sender_wait(struct sender *s, bool blocked)
 		log_alarm("sender: eventfd: %s", strerror(errno));
 }
 
+/* All is delivered, or there is no time left. */
+static bool is_over(struct sender *s)
+{
+	if (clock_mono_us() >= atomic_load(&s->stop_mono_us))
+		return true;
+	if (s->count || s->unreadable)
+		return false;
+	for (uint32_t i = 0; i < s->journal_count; i++)
+		if (!journal_is_drained(s->journals[i]))
+			return false;
+	/* Where the folder goes with this host, so does what nobody owns in it. */
+	if (atomic_load(&s->stop_mono_us) == INT64_MAX)
+		adopt(s);
+	return s->journal_count == 1;
+}
+
 static void *sender_main(void *arg)
 {
 	struct sender *s = arg;
@@ -259,13 +279,27 @@ static void *sender_main(void *arg)
 		blocked = window_send(s);
 		let_go_of_drained(s);
 		atomic_store(&s->in_flight, s->count);
-		if (atomic_load(&s->stopping) &&
-			(!s->count || clock_mono_us() >= atomic_load(&s->stop_mono_us)))
+		if (atomic_load(&s->stopping) && is_over(s))
 			break;
 		sender_wait(s, blocked);
 		acks_take(s);
 	}
 	return NULL;
+}
+
+/* A buffer for each record of the window, of which only what is used is ever touched: a record that
+ * was read can then always be put together. */
+static int buffers_make(struct sender *s)
+{
+	for (uint32_t i = 0; i < s->window; i++) {
+		msgpack_sbuffer *bytes = &s->flights[i].bytes;
+
+		bytes->data = malloc(RECORD_MOST);
+		if (!bytes->data)
+			return -ENOMEM;
+		bytes->alloc = RECORD_MOST;
+	}
+	return 0;
 }
 
 /* Who may link: by key, or anybody on this host, or in a network that is trusted. */
@@ -296,7 +330,9 @@ int sender_open(struct sender **out, struct journal *journal, const struct sende
 	s->flights = calloc(options->window, sizeof *s->flights);
 	s->acked = calloc(ACKS_MOST, sizeof *s->acked);
 	s->zmq = zmq_ctx_new();
-	rc = s->flights && s->acked && s->zmq ? 0 : err_set(err, -ENOMEM, "sender");
+	rc = s->flights && s->acked && s->zmq ? buffers_make(s) : -ENOMEM;
+	if (rc)
+		err_set(err, rc, "sender: no memory");
 	if (!rc)
 		rc = guard(s, options, err);
 	if (!rc)
@@ -332,7 +368,7 @@ void sender_close(struct sender **s_p, int drain_ms)
 	curve_server_close(&s->curve);
 	if (s->zmq)
 		zmq_ctx_term(s->zmq);
-	for (uint32_t i = 0; i < s->count; i++)
+	for (uint32_t i = 0; s->flights && i < s->window; i++)
 		msgpack_sbuffer_destroy(&s->flights[i].bytes);
 	for (uint32_t i = 1; i < s->journal_count; i++)
 		journal_close(&s->journals[i]);

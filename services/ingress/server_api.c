@@ -137,8 +137,8 @@ static int read_page(struct sent *s, const struct site *site, const json_t *obje
 /* screen: a width, or "1920x1080". */
 static uint32_t screen_width(const json_t *value)
 {
-	long width = json_is_string(value) ? strtol(json_string_value(value), NULL, 10)
-					   : (long)json_number_value(value);
+	int64_t width = json_is_string(value) ? strtol(json_string_value(value), NULL, 10)
+					      : field_number(value);
 
 	return width > 0 && width < 100000 ? (uint32_t)width : 0;
 }
@@ -391,11 +391,13 @@ void server_api_events(struct http_request *req, void *service)
 		rc = call_lines(&call, text, &err);
 	else
 		rc = call_array(&call, text, &err);
-	if (!rc && call.accepted && journal_wait(call.in->journal, call.ticket, &err))
-		rc = -EIO;
+	if (!rc && call.accepted)
+		rc = journal_wait(call.in->journal, call.ticket, &err);
 	if (rc)
 		json_decref(call.results);
-	if (rc == -EIO)
+	if (rc == -EREMOTEIO || (rc == -EIO && call.accepted > 1))
+		http_drop(req); /* some may be kept */
+	else if (rc == -EIO)
 		intake_answer_unavailable(req, &err);
 	else if (rc)
 		http_answer_error(req, 400, "%s", err.msg);

@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <jansson.h>
 #include <limits.h>
 #include <poll.h>
@@ -10,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/log.h"
@@ -175,6 +178,7 @@ static int read_days(struct days *days, const json_t *rows, struct err *err)
 	size_t i;
 	int rc = 0;
 
+	days_let_go(days);
 	json_array_foreach(rows, i, row)
 	{
 		const char *zone, *hex;
@@ -234,6 +238,21 @@ static void text_save(const struct snapshot *s, const char *text)
 		log_warn("snapshot: cannot be kept on disk file=%s error=%s", s->path,
 			strerror(-rc));
 	}
+}
+
+/* What an ingress that was killed in text_save() left: it has day keys in it. */
+static void leftovers_remove(const struct snapshot *s)
+{
+	char pattern[PATH_MAX];
+	struct stat st;
+	glob_t found;
+
+	snprintf(pattern, sizeof pattern, "%s.*", s->path);
+	if (!glob(pattern, GLOB_NOSORT, NULL, &found))
+		for (size_t i = 0; i < found.gl_pathc; i++)
+			if (!stat(found.gl_pathv[i], &st) && time(NULL) - st.st_mtime > 60)
+				unlink(found.gl_pathv[i]);
+	globfree(&found);
 }
 
 /* What an earlier ingress kept there, NULL when there is nothing; yours. */
@@ -372,6 +391,8 @@ int snapshot_open(struct snapshot **out, const char *conninfo, const char *folde
 		s->path = NULL;
 	if (s->stop_fd < 0 || !s->conninfo || !s->path)
 		rc = err_set(err, -ENOMEM, "snapshot");
+	if (!rc)
+		leftovers_remove(s);
 	kept = rc ? NULL : text_load(s);
 	if (kept && text_use(s, &kept, err))
 		log_warn("snapshot: the one on disk is of no use file=%s: %s", s->path, err->msg);

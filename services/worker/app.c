@@ -8,7 +8,8 @@
 
 #define SLOTS    1024 /* direct-mapped: sites by their number, dates by theirs */
 #define LIFE_US  (60 * US_PER_SECOND)
-#define RETRY_US (2 * US_PER_SECOND)
+#define RETRY_US (10 * US_PER_SECOND)
+#define ASK_MS   2000 /* a transaction waits meanwhile, and may be taken for a stopped one */
 
 struct site_slot {
 	uint32_t site_id; /* 0: free */
@@ -99,7 +100,11 @@ static int run(
 {
 	int rc = connection_need(app, err);
 
-	return rc ? rc : pg_run(app->conn, rows, sql, 1, &param, err);
+	if (!rc)
+		rc = pg_run_within(app->conn, rows, sql, 1, &param, ASK_MS, err);
+	if (rc == -ECONNRESET)
+		app->retry_mono_us = clock_mono_us() + RETRY_US;
+	return rc;
 }
 
 void app_follow(struct app *app)
@@ -127,11 +132,17 @@ int app_domain(struct app *app, uint32_t site_id, const char **domain, struct er
 	if (slot->site_id == site_id && now - slot->fetched_mono_us < LIFE_US)
 		return 0;
 	snprintf(number, sizeof number, "%u", site_id);
-	rc = run(app, &row, "select domain from site where id = $1", number, err);
+	rc = run(app, &row,
+		"select (select domain from site where id = $1), exists (select from site)", number,
+		err);
 	if (rc) /* what was known a while ago will do */
 		return slot->site_id == site_id ? 0 : rc;
-	snprintf(slot->domain, sizeof slot->domain, "%s",
-		PQntuples(row) ? PQgetvalue(row, 0, 0) : "");
+	/* No site at all is no proof that this one was deleted: somebody restores the database. */
+	if (PQgetvalue(row, 0, 1)[0] != 't') {
+		PQclear(row);
+		return err_set(err, -EAGAIN, "the app database has no sites");
+	}
+	snprintf(slot->domain, sizeof slot->domain, "%s", PQgetvalue(row, 0, 0));
 	slot->site_id = site_id;
 	slot->fetched_mono_us = now;
 	PQclear(row);

@@ -7,6 +7,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/pg.h"
+#include "lib/stop.h"
 #include "services/worker/rows.h"
 
 #define SITES_FIRST   16
@@ -27,6 +28,9 @@
 #define APPLY_SQL                                                                                  \
 	"select events_apply($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,"      \
 	"$19,$20,$21,$22,$23,$24,$25,$26,$27,$28)"
+
+/* Whatever the server's defaults are: records_claim() needs it (0002_delivery.sql). */
+#define BEGIN "begin isolation level read committed"
 
 /* An event of the lane's batch, still on the wire. */
 struct item {
@@ -218,7 +222,7 @@ static int record_take(struct apply *a, const struct held *held, struct err *err
 
 		rc = event_decode(&ev, item.wire, &why);
 		item.site_id = ev.site_id;
-		if (rc == -ENOMEM) {
+		if (rc == -ENOMEM || rc == -ENOTSUP) { /* of a newer ingress: for a newer worker */
 			*err = why;
 			return rc;
 		}
@@ -309,7 +313,9 @@ static int item_apply_carefully(struct apply *a, const struct item *item, struct
 	rc = site_apply(a, item, 1, &why);
 	if (!rc)
 		return pg_run_simple(a->conn, "release one", err);
-	if (rc != -EINVAL) {
+	/* Our own mistake (-EPROTO) with one event is taken for that event's, too: if it is not,
+	 * there are soon too many. */
+	if (rc != -EINVAL && rc != -EPROTO) {
 		*err = why;
 		return rc;
 	}
@@ -323,6 +329,8 @@ static int items_apply(struct apply *a, bool carefully, struct err *err)
 
 	qsort(a->items, a->count, sizeof *a->items, item_order);
 	for (size_t i = 0, n; i < a->count && !rc; i += n) {
+		if (stop_wait(0))
+			return err_set(err, -EAGAIN, "the worker is ending");
 		for (n = 1; !carefully && i + n < a->count && n < EVENT_OF_CALL_MOST &&
 			    a->items[i + n].site_id == a->items[i].site_id;
 			n++)
@@ -359,7 +367,7 @@ static int lane_in_transaction(
 	struct apply *a, const struct held *records, uint32_t n, bool carefully, struct err *err)
 {
 	PGresult *claimed = NULL;
-	int rc = pg_run_simple(a->conn, "begin", err);
+	int rc = pg_run_simple(a->conn, BEGIN, err);
 
 	a->count = a->told_count = 0;
 	a->pending = a->stats;
@@ -397,10 +405,18 @@ static int connection_need(struct apply *a, struct err *err)
 		PQfinish(a->conn);
 		a->conn = NULL;
 	}
-	if (!a->conn)
-		rc = pg_open_with(&a->conn, a->conninfo, "footfall worker", SESSION, err);
-	if (rc)
+	if (a->conn)
+		return 0;
+	rc = pg_open_with(&a->conn, a->conninfo, "footfall worker", SESSION, err);
+	if (!rc) /* what is acknowledged must not be lost at the server's crash */
+		rc = pg_run_simple(a->conn,
+			"select set_config('synchronous_commit', 'on', false) "
+			"where current_setting('synchronous_commit') = 'off'",
+			err);
+	if (rc) {
+		PQfinish(a->conn);
 		a->conn = NULL;
+	}
 	return rc;
 }
 
@@ -434,7 +450,12 @@ int apply_lane(struct apply *a, const struct held *records, uint32_t n, apply_to
 		rc = lane_in_transaction(a, records, n, carefully, err);
 		if (!rc)
 			break;
-		if (!roll_back(a) || rc != -EINVAL)
+		if (!roll_back(a) || rc == -ECONNRESET) {
+			PQfinish(a->conn);
+			a->conn = NULL;
+			return rc;
+		}
+		if (rc != -EINVAL && rc != -EPROTO)
 			return rc;
 	}
 	if (!rc)
@@ -468,6 +489,8 @@ static int wanted_events(
 static int wanted_apply(
 	struct apply *a, struct span wire, bool whole, struct err *why, struct err *err)
 {
+	const struct apply_stats before = a->pending;
+	const size_t told_before = a->told_count;
 	uint32_t n;
 	int rc = pg_run_simple(a->conn, "savepoint one", err);
 
@@ -485,10 +508,12 @@ static int wanted_apply(
 	}
 	if (!rc)
 		return pg_run_simple(a->conn, "release one", err);
-	if (rc == -ECONNRESET || rc == -EAGAIN || rc == -ENOMEM || rc == -EPROTO) {
+	if (rc == -ECONNRESET || rc == -EAGAIN || rc == -ENOMEM) {
 		*err = *why;
 		return rc;
 	}
+	a->pending = before;
+	a->told_count = told_before;
 	return pg_run_simple(a->conn, "rollback to one", err);
 }
 
@@ -529,7 +554,7 @@ int apply_wanted(struct apply *a, apply_told *told, void *who, struct err *err)
 	a->told_count = 0;
 	a->pending = a->stats;
 	snprintf(most, sizeof most, "%d", WANTED_MOST);
-	rc = pg_run_simple(a->conn, "begin", err);
+	rc = pg_run_simple(a->conn, BEGIN, err);
 	if (!rc)
 		rc = pg_run(a->conn, &rows,
 			"select producer, lane, seq, place, bytes from dead_letter where wanted "

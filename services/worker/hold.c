@@ -7,6 +7,7 @@
 
 #define PUT_OFF_FIRST_US (100 * 1000LL)
 #define PUT_OFF_MOST_US  (10 * US_PER_SECOND)
+#define WHOLE_TRIES      2 /* of all a lane has; then of ever less: all of it may take too long */
 
 struct slot {
 	struct held held;
@@ -44,7 +45,7 @@ void hold_free(struct hold **h_p)
 	if (!*h_p)
 		return;
 	for (uint8_t lane = 0; lane < RECORD_LANES; lane++)
-		hold_drop(*h_p, lane);
+		hold_drop(*h_p, lane, NULL, (*h_p)->lane[lane].count);
 	free(*h_p);
 	*h_p = NULL;
 }
@@ -92,21 +93,41 @@ const struct held *hold_lane(struct hold *h, uint8_t lane, uint32_t *n)
 	for (const struct slot *s = h->lane[lane].first; s; s = s->next)
 		h->sorted[(*n)++] = s->held;
 	qsort(h->sorted, *n, sizeof *h->sorted, held_order);
+	if (h->lane[lane].tries > WHOLE_TRIES) {
+		unsigned halvings = h->lane[lane].tries - WHOLE_TRIES;
+
+		*n = halvings < 9 && *n >> halvings ? *n >> halvings : 1;
+	}
 	return h->sorted;
 }
 
-void hold_drop(struct hold *h, uint8_t number)
+static bool is_among(const struct held *records, uint32_t n, const struct held *held)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (records[i].wire.ptr == held->wire.ptr)
+			return true;
+	return false;
+}
+
+void hold_drop(struct hold *h, uint8_t number, const struct held *records, uint32_t n)
 {
 	struct lane *lane = &h->lane[number];
+	bool all = n == lane->count;
 
-	for (struct slot *s = lane->first, *next; s; s = next) {
-		next = s->next;
+	for (struct slot **at = &lane->first, *s; (s = *at);) {
+		if (!all && !is_among(records, n, &s->held)) {
+			at = &s->next;
+			continue;
+		}
+		*at = s->next;
+		lane->count--;
 		h->bytes -= s->held.wire.len;
 		zmq_msg_close(&s->msg);
 		s->next = h->free;
 		h->free = s;
 	}
-	*lane = (struct lane){ 0 };
+	lane->tries = 0;
+	lane->due_mono_us = 0;
 }
 
 unsigned hold_put_off(struct hold *h, uint8_t number)

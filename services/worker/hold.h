@@ -31,11 +31,12 @@ bool hold_is_full(const struct hold *h);
  * hand already, by the same link: it was sent again meanwhile. */
 bool hold_add(struct hold *h, const struct record_id *id, zmq_msg_t *msg, unsigned link);
 
-/* The records of a lane by producer and number; the array is lent until the next call. */
+/* The records of a lane by producer and number; the first of them only, once it has been put off a
+ * few times. The array is lent until the next call. */
 const struct held *hold_lane(struct hold *h, uint8_t lane, uint32_t *n);
 
-/* They are applied, or the end has come. */
-void hold_drop(struct hold *h, uint8_t lane);
+/* The first n of that array are applied. */
+void hold_drop(struct hold *h, uint8_t lane, const struct held *records, uint32_t n);
 
 /* A lane could not be applied: leave it alone for a while, longer each time. Returns how often it
  * has been tried. hold_drop() begins anew. */

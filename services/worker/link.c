@@ -31,7 +31,8 @@ struct links {
 	struct names *names;
 	void *zmq, *live;
 	struct link link[ADDRESSES_MOST];
-	unsigned turn; /* whose it is to be read: no ingress may starve another */
+	bool incomplete; /* an address has no link yet */
+	unsigned turn;   /* whose it is to be read: no ingress may starve another */
 	atomic_uint ingresses;
 };
 
@@ -197,8 +198,9 @@ static void links_follow(struct links *l)
 	unsigned count, ingresses = 0;
 	struct err err;
 
-	if (!names_changed(l->names, now, &count))
+	if (!names_changed(l->names, now, &count) && !l->incomplete)
 		return;
+	l->incomplete = false;
 	for (unsigned i = 0; i < ADDRESSES_MOST; i++) {
 		bool stays = false;
 
@@ -215,6 +217,7 @@ static void links_follow(struct links *l)
 			if (link_begin(l, link, &now[k], &err)) {
 				log_error("%s", err.msg);
 				link_end(l, link);
+				l->incomplete = true; /* again at the next look */
 				continue;
 			}
 			log_info("link: begun host=%s address=%s", l->hosts[now[k].name],

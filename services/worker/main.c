@@ -206,7 +206,7 @@ static int lane_apply(struct worker *w, uint8_t lane)
 	w->seen = *apply_stats(w->apply);
 	pthread_mutex_unlock(&w->seen_lock);
 	lane_acknowledge(w, records, n);
-	hold_drop(w->hold, lane);
+	hold_drop(w->hold, lane, records, n);
 	return 0;
 }
 

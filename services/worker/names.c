@@ -22,7 +22,7 @@ struct known {
 };
 
 struct names {
-	const char *const *hosts;
+	char hosts[NAMES_MOST][256];
 	unsigned host_count;
 	bool silent[NAMES_MOST]; /* could not be resolved, as was said in the log */
 	pthread_t thread;
@@ -114,8 +114,8 @@ int names_open(struct names **out, const char *const *hosts, unsigned count, str
 	if (!n)
 		return err_set(err, -ENOMEM, "names");
 	pthread_mutex_init(&n->lock, NULL);
-	n->hosts = hosts;
-	n->host_count = count;
+	for (; n->host_count < count; n->host_count++)
+		snprintf(n->hosts[n->host_count], sizeof *n->hosts, "%s", hosts[n->host_count]);
 	n->end_fd = eventfd(0, EFD_CLOEXEC);
 	n->thread_runs = n->end_fd >= 0 && !pthread_create(&n->thread, NULL, names_main, n);
 	if (!n->thread_runs) {

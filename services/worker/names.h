@@ -19,7 +19,6 @@ struct address {
 
 struct names;
 
-/* hosts are borrowed until names_close(). */
 int names_open(
 	struct names **out, const char *const *hosts, unsigned count, struct err *err) MUST_CHECK;
 void names_close(struct names **names);

@@ -41,6 +41,30 @@ begin
 end
 $$;
 
+-- As in 0001_event.sql, but the table is made by itself and then attached, which waits for nobody who
+-- reads events, as a dump does for long; and nobody waits for it.
+create or replace function event_partition(p_ts timestamptz) returns void
+language plpgsql security definer set search_path = public, pg_temp as $$
+declare
+    month_utc timestamp := date_trunc('month', p_ts at time zone 'UTC');
+    part      text := format('event_%s', to_char(month_utc, 'YYYY_MM'));
+begin
+    if to_regclass(part) is not null then
+        return;
+    end if;
+    if p_ts < timestamptz '1970-01-01 00:00:00+00' or p_ts > now() + interval '100 days' then
+        raise exception 'no partition for %', p_ts;
+    end if;
+    perform pg_advisory_xact_lock(hashtext('footfall event_partition'));
+    if to_regclass(part) is null then
+        execute format('create table %I (like event including defaults including constraints)', part);
+        execute format('alter table event attach partition %I for values from (%L) to (%L)', part,
+            month_utc at time zone 'UTC', (month_utc + interval '1 month') at time zone 'UTC');
+    end if;
+end
+$$;
+comment on column dead_letter.place is 'of the event in its record, from 0; -1: the whole record';
+
 -- As in 0003_apply.sql, but for the limit, and for how repeats are looked for.
 create or replace function events_apply(
     p_site integer, p_string_id bigint[], p_string_value text[],
@@ -53,9 +77,10 @@ create or replace function events_apply(
 returns integer language plpgsql as $$
 declare
     stored integer;
-    begins timestamptz := retention_begin(p_site);
+    begins timestamptz;
 begin
     perform pg_advisory_xact_lock(1, p_site);
+    begins := retention_begin(p_site);
     perform event_partition(month at time zone 'UTC')
     from (select distinct date_trunc('month', timestamp 'epoch' + us * interval '1 microsecond') as month
           from unnest(p_ts_us) as us
