@@ -21,7 +21,7 @@ const ANSWERS_MOST_MS = 60000; // with everything running
 const STILL_MS = 60000; // nothing changes for so long: what is missing will not come
 const SHOWN = 5; // events with their history
 
-const logs = path.join(process.env.FOOTFALL_TEST_LOGS ?? fileURLToPath(new URL('../../build/test-logs', import.meta.url)), 'chaos');
+const logs = path.join(process.env.FOOTFALL_TEST_LOGS || fileURLToPath(new URL('../../build/test-logs', import.meta.url)), 'chaos');
 fs.rmSync(logs, { recursive: true, force: true });
 fs.mkdirSync(logs, { recursive: true });
 
