@@ -6,10 +6,11 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { sleep, until } from '../parts/until.js';
 import { bag, KINDS } from './faults.js';
 import { Load } from './load.js';
 import { Random } from './random.js';
-import { sleep, Stack, until } from './stack.js';
+import { Stack } from './stack.js';
 
 const ROUNDS = Number(process.env.ROUNDS || (process.env.FOOTFALL_LONG ? 20 : 3));
 const SEED = Number(process.env.SEED || Math.floor(Math.random() * 1e9));
@@ -152,7 +153,7 @@ async function run() {
   await stack.start();
   if (stack.disk.denied) console.log('# note: this system allows no small filesystem: the journals met a small bound, not a full disk');
   const targets = stack.targets().map((target) => ({ ...target, connections: target.door ? CONNECTIONS.door : CONNECTIONS.direct }));
-  load = new Load({ random: new Random(SEED + 1), sites: stack.sites, key: stack.key, targets, rate: RATE });
+  load = new Load({ random: new Random(SEED + 1), sites: stack.sites.map(({ domain }) => domain), key: stack.key, targets, rate: RATE });
   const looking = setInterval(() => stack.look(), 250);
   for (let n = 1; n <= ROUNDS; n++) passed += await play(n, random);
   clearInterval(looking);

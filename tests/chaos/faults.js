@@ -1,7 +1,7 @@
 // What may go wrong. A kind's plan() draws all that is random about one fault, so that a seed gives the
 // same schedule whatever the stack does; its run() makes it happen, waits, and heals it.
 
-import { sleep, until } from './stack.js';
+import { sleep, until } from '../parts/until.js';
 
 const LINK_PARTS = [[0, 1], [0], [1]]; // both ways, records only, acknowledgements only
 const LOCK_MOST_MS = 10000; // to try

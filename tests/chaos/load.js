@@ -2,7 +2,7 @@
 // again with the same id, wherever the next free connection leads; a few clients give up instead, and a
 // few send everything twice at once.
 
-import { Connection } from './connection.js';
+import { Connection } from '../parts/connection.js';
 
 const GIVES_UP = 0.1;
 const TWINS = 0.02;

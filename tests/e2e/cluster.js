@@ -44,7 +44,8 @@ function runs(pid) {
   }
 }
 
-export async function startCluster() {
+// settings: lines of postgresql.conf.
+export async function startCluster(settings = '') {
   const bin = binaries();
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'footfall-pg-'));
   const port = await freePort();
@@ -54,7 +55,7 @@ export async function startCluster() {
   if (process.getuid() === 0) execFileSync('chown', ['postgres:', dir]);
   asServer(`${bin}/initdb`, ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--no-locale'], dir);
   fs.appendFileSync(path.join(data, 'postgresql.conf'),
-    `port = ${port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = ''\nlog_statement = 'none'\n`);
+    `port = ${port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = ''\nlog_statement = 'none'\n${settings}\n`);
   control('start');
 
   // As the superuser; text may be several statements. Answers unaligned rows, "|" between columns.

@@ -170,7 +170,7 @@ export class Stack {
 
 const stacks = new Set(); // those that run now
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-  process.once(signal, () => {
+  process.on(signal, () => { // not once: a second one, as node --test passes on, must not end this half-way
     for (const stack of stacks) {
       stack.keepLogs();
       spawnSync(STACK, ['reset', '--yes'], { env: { ...process.env, ...stack.env } });

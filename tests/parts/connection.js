@@ -12,7 +12,8 @@ export class Connection {
     this.done = null;
   }
 
-  // done(answer) is called once, with {status, dropped, body} or, when no whole answer came, the reason.
+  // done(answer) is called once, with {status, head, dropped, body} or, when no whole answer came, the
+  // reason.
   send(request, done) {
     this.done = done;
     if (!this.socket) this.connect();
@@ -44,13 +45,18 @@ export class Connection {
     const body = this.text.slice(end + 4, end + 4 + length);
     this.text = '';
     if (/\r\nconnection: *close/i.test(head)) this.close();
-    this.finish({ status: Number(head.slice(9, 12)), dropped: /\r\nx-footfall-dropped: *(.*)/i.exec(head)?.[1], body });
+    this.finish({ status: Number(head.slice(9, 12)), head, dropped: /\r\nx-footfall-dropped: *(.*)/i.exec(head)?.[1], body });
   }
 
   finish(answer) {
     const { done } = this;
     this.done = null;
     done?.(answer);
+  }
+
+  // The same as a promise.
+  ask(request) {
+    return new Promise((resolve) => { this.send(request, resolve); });
   }
 
   close() {

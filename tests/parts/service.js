@@ -1,17 +1,20 @@
-// A process of the stack: started, killed, stopped and started again; its stderr is kept.
+// A process of a stack: started, asked to end, killed, stopped and started again; its stderr is kept.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import http from 'node:http';
+import { until } from './until.js';
 
 const REVIVE_MS = 500;
 const COUNTERS = ['footfall_records_resent_total', 'footfall_records_repeated_total'];
 
 export class Service {
   // admin: {host, port} or none. deathSignal: sent to it when we die, so that nothing outlives us.
-  constructor(name, program, args, { env = {}, log, admin, deathSignal = 'KILL' }) {
-    Object.assign(this, { name, program, args, env, log, admin, deathSignal });
+  // revive: it is started again when it ends and that was not our doing. wrap: a command that runs it,
+  // by exec or, with wrapStays, as its child (strace).
+  constructor(name, program, args, { env = {}, log, admin, deathSignal = 'KILL', revive = false, wrap = [], wrapStays = false }) {
+    Object.assign(this, { name, program, args, env, log, admin, deathSignal, revive, wrap, wrapStays });
     this.child = null;
     this.wanted = false;
     this.surprises = 0; // ends that were not our doing
@@ -23,33 +26,59 @@ export class Service {
   start() {
     if (this.child) return;
     const out = fs.openSync(this.log, 'a');
+    const mortal = ['setpriv', '--pdeathsig', this.deathSignal];
+    const command = [...mortal, ...this.wrap, ...(this.wrap.length ? mortal : []), this.program, ...this.args];
     // A process group of its own, so that nginx's workers are killed with their master.
-    this.child = spawn('setpriv', ['--pdeathsig', this.deathSignal, this.program, ...this.args],
-      { env: this.env, detached: true, stdio: ['ignore', out, out] });
+    this.child = spawn(command[0], command.slice(1), { env: this.env, detached: true, stdio: ['ignore', out, out] });
     fs.closeSync(out);
     this.wanted = true;
     const child = this.child;
-    child.once('exit', (status, signal) => this.ended(child, status ?? signal));
+    // {status, signal} of this life, once it is over.
+    this.over = once(child, 'exit').then(([status, signal]) => {
+      this.ended(child, status ?? signal);
+      return { status, signal };
+    });
   }
 
   ended(child, how) {
     for (const name of COUNTERS) this.past[name] = (this.past[name] ?? 0) + (this.now[name] ?? 0);
     this.now = {};
     if (this.child === child) this.child = null;
-    if (!this.wanted) return;
+    if (!this.wanted || !this.revive) return;
     this.surprises++;
-    fs.appendFileSync(this.log, `chaos: ended by itself (${how}), starting it again\n`);
+    fs.appendFileSync(this.log, `test: ended by itself (${how}), starting it again\n`);
     setTimeout(() => this.wanted && this.start(), REVIVE_MS);
+  }
+
+  // Of the program itself.
+  get pid() {
+    const { pid } = this.child;
+    if (!this.wrapStays) return pid;
+    return Number(fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')[0]);
+  }
+
+  // Resolves to {status, signal} when it has ended; to false when it does not.
+  gone() {
+    const { child, over } = this;
+    return until(() => this.child !== child && over, { every: 10 });
+  }
+
+  // Ask it to end. Resolves to {status, signal, seconds}; to false when it does not.
+  async stop() {
+    this.wanted = false;
+    const began = performance.now();
+    process.kill(this.pid, 'SIGTERM');
+    const how = await this.gone();
+    return how && { ...how, seconds: (performance.now() - began) / 1000 };
   }
 
   async kill() {
     await this.look(); // a kill loses counters
     this.wanted = false;
-    const { child } = this;
-    if (!child) return;
-    const gone = once(child, 'exit');
-    process.kill(-child.pid, 'SIGKILL');
-    await gone;
+    if (!this.child) return;
+    const { over } = this;
+    process.kill(-this.child.pid, 'SIGKILL');
+    await over;
   }
 
   killNow() {
@@ -62,6 +91,11 @@ export class Service {
     const { child } = this;
     child?.kill('SIGSTOP');
     return () => child?.kill('SIGCONT');
+  }
+
+  // All that it has ever logged.
+  said() {
+    return fs.existsSync(this.log) ? fs.readFileSync(this.log, 'utf8') : '';
   }
 
   // The answer's text when it is 200, else null.
@@ -91,6 +125,11 @@ export class Service {
     if (!text || this.child !== child) return null;
     this.now = Object.fromEntries([...text.matchAll(/^([a-z_]+) (\d+)$/gm)].map(([, name, value]) => [name, Number(value)]));
     return this.now;
+  }
+
+  // A metric's present value; undefined when nobody answers.
+  async metric(name) {
+    return (await this.look())?.[`footfall_${name}`];
   }
 
   // A counter's sum over all lives.

@@ -1,0 +1,93 @@
+// What lies between two processes: a TCP proxy that can be cut (connections are reset, new ones are
+// refused) or stalled (nothing is forwarded, and what was sent arrives later).
+
+import { once } from 'node:events';
+import net from 'node:net';
+
+export class Pipe {
+  constructor(at, to) {
+    this.at = at;
+    this.to = to;
+    this.pairs = new Set();
+    this.state = 'whole';
+    this.server = net.createServer((near) => this.join(near));
+    this.listening = once(this.server.listen(at), 'listening');
+  }
+
+  join(near) {
+    if (this.state === 'cut') return near.resetAndDestroy();
+    const far = net.connect(this.to), pair = [near, far];
+    const end = () => {
+      this.pairs.delete(pair);
+      for (const socket of pair) socket.destroy();
+    };
+    for (const socket of pair) socket.setNoDelay().on('error', end).on('close', end);
+    this.pairs.add(pair);
+    near.on('data', (bytes) => this.awaits(bytes, far) || this.pass(bytes, near, far));
+    far.on('data', (bytes) => this.pass(bytes, far, near));
+    near.on('end', () => far.end());
+    far.on('end', () => near.end());
+    if (this.state === 'stall') for (const socket of pair) socket.pause();
+  }
+
+  pass(bytes, from, to) {
+    if (to.write(bytes)) return;
+    from.pause();
+    to.once('drain', () => this.state === 'whole' && from.resume());
+  }
+
+  // Stall when what connects to us is about to send `text`: resolves when that is so, with the text
+  // not yet forwarded or, with `after`, with all forwarded but what comes back for it.
+  stallAt(text, { after = false } = {}) {
+    return new Promise((resolve) => { this.awaited = { text, after, resolve }; });
+  }
+
+  awaits(bytes, far) {
+    const { awaited } = this;
+    if (!awaited || !bytes.includes(awaited.text)) return false;
+    this.awaited = null;
+    if (awaited.after) far.write(bytes);
+    else this.held = [far, bytes];
+    this.set('stall');
+    awaited.resolve();
+    return true;
+  }
+
+  // whole, stall or cut
+  set(state) {
+    const was = this.state;
+    this.state = state;
+    if (state === 'cut') for (const pair of this.pairs) for (const socket of pair) socket.resetAndDestroy();
+    if (state === 'stall') for (const pair of this.pairs) for (const socket of pair) socket.pause();
+    if (state !== 'whole' || was !== 'stall') return;
+    if (this.held && !this.held[0].destroyed) this.held[0].write(this.held[1]);
+    this.held = null;
+    for (const pair of this.pairs) for (const socket of pair) socket.resume();
+  }
+
+  close() {
+    this.set('cut');
+    this.server.close();
+  }
+}
+
+// Between a worker and an ingress.
+export class Link {
+  // at, to: {host, push, ack}
+  constructor(at, to) {
+    this.pipes = ['push', 'ack'].map((port) => new Pipe({ host: at.host, port: at[port] }, { host: to.host, port: to[port] }));
+  }
+
+  listening() {
+    return Promise.all(this.pipes.map((pipe) => pipe.listening));
+  }
+
+  // parts: of push (0) and ack (1). Acks alone failing is how records come twice.
+  set(state, parts) {
+    for (const part of parts) this.pipes[part].set(state);
+  }
+
+  close() {
+    for (const pipe of this.pipes) pipe.close();
+  }
+}
