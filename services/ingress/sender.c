@@ -50,17 +50,17 @@ struct sender {
 static int socket_bind(void **out, void *zmq, int type, const char *addr,
 	const struct curve_server *curve, struct err *err)
 {
-	/* Small buffers, so that a stalled worker holds few records; see proto/event.md, "Record".
-	 */
-	const int hwm = 2, buffer = 64 << 10, zero = 0, one = 1, beat_ms = 1000,
-		  beat_timeout_ms = 3000;
+	/* Small buffers, so that a stalled worker holds few records. A peer whose host is gone is
+	 * found by TCP: ZeroMQ's own heartbeats, with a low mark and a peer that does not read for
+	 * longer than their time-out, abort the process (libzmq issue 3937). */
+	const int hwm = 2, buffer = 64 << 10, zero = 0, one = 1;
 	const struct {
 		int option, value;
 	} options[] = { { ZMQ_SNDHWM, hwm }, { ZMQ_RCVHWM, type == ZMQ_PULL ? 1000 : hwm },
 		{ ZMQ_SNDBUF, buffer }, { ZMQ_RCVBUF, buffer }, { ZMQ_LINGER, zero },
-		{ ZMQ_IMMEDIATE, one }, { ZMQ_IPV6, one }, { ZMQ_HEARTBEAT_IVL, beat_ms },
-		{ ZMQ_HEARTBEAT_TIMEOUT, beat_timeout_ms },
-		{ ZMQ_HEARTBEAT_TTL, beat_timeout_ms } };
+		{ ZMQ_IMMEDIATE, one }, { ZMQ_IPV6, one }, { ZMQ_TCP_KEEPALIVE, one },
+		{ ZMQ_TCP_KEEPALIVE_IDLE, 5 }, { ZMQ_TCP_KEEPALIVE_INTVL, 2 },
+		{ ZMQ_TCP_KEEPALIVE_CNT, 3 }, { ZMQ_TCP_MAXRT, 10000 } };
 	const int64_t most = RECORD_MOST;
 	char endpoint[280];
 	void *socket = zmq_socket(zmq, type);

@@ -94,14 +94,16 @@ static int targets_read(struct links *l, const char *text, bool live, struct err
 
 static int socket_make(struct links *l, void **out, int type, struct err *err)
 {
-	/* Few records wait in sockets: what waits there is in no other worker's reach. */
+	/* Few records wait in sockets: what waits there is in no other worker's reach. No
+	 * heartbeats: see socket_bind() in services/ingress/sender.c. */
 	const struct {
 		int option, value;
 	} options[] = { { ZMQ_RCVHWM, 2 }, { ZMQ_SNDHWM, type == ZMQ_PULL ? 2 : 1000 },
 		{ ZMQ_RCVBUF, 64 << 10 }, { ZMQ_SNDBUF, 64 << 10 }, { ZMQ_LINGER, 1000 },
 		{ ZMQ_RECONNECT_IVL, 100 }, { ZMQ_RECONNECT_IVL_MAX, 2000 }, { ZMQ_IPV6, 1 },
-		{ ZMQ_HEARTBEAT_IVL, 1000 }, { ZMQ_HEARTBEAT_TIMEOUT, 3000 },
-		{ ZMQ_HEARTBEAT_TTL, 3000 } };
+		{ ZMQ_TCP_KEEPALIVE, 1 }, { ZMQ_TCP_KEEPALIVE_IDLE, 5 },
+		{ ZMQ_TCP_KEEPALIVE_INTVL, 2 }, { ZMQ_TCP_KEEPALIVE_CNT, 3 },
+		{ ZMQ_TCP_MAXRT, 10000 } };
 	const int64_t most = RECORD_MOST;
 	void *socket = zmq_socket(l->zmq, type);
 	int rc = socket ? 0 : -1;

@@ -56,7 +56,8 @@ begin
         raise exception 'no partition for %', p_ts;
     end if;
     perform pg_advisory_xact_lock(hashtext('footfall event_partition'));
-    if to_regclass(part) is null then
+    -- Not to_regclass(): what it remembers may be older than the lock.
+    if not exists (select from pg_class where relname = part and relnamespace = 'public'::regnamespace) then
         execute format('create table %I (like event including defaults including constraints)', part);
         execute format('alter table event attach partition %I for values from (%L) to (%L)', part,
             month_utc at time zone 'UTC', (month_utc + interval '1 month') at time zone 'UTC');
