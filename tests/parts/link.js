@@ -36,15 +36,19 @@ export class Pipe {
     to.once('drain', () => this.state === 'whole' && from.resume());
   }
 
-  // Stall when what connects to us is about to send `text`: resolves when that is so, with the text
-  // not yet forwarded or, with `after`, with all forwarded but what comes back for it.
-  stallAt(text, { after = false } = {}) {
-    return new Promise((resolve) => { this.awaited = { text, after, resolve }; });
+  // Stall when what connects to us is about to send the last of these texts, having sent the others
+  // before. Resolves when that is so, with the last not forwarded yet or, with `after`, with only its
+  // answer held back.
+  stallAt(texts, { after = false } = {}) {
+    return new Promise((resolve) => { this.awaited = { texts: [...texts], after, resolve }; });
   }
 
+  // Whether the bytes were the awaited ones, and were taken care of.
   awaits(bytes, far) {
     const { awaited } = this;
-    if (!awaited || !bytes.includes(awaited.text)) return false;
+    if (!awaited || !bytes.includes(awaited.texts[0])) return false;
+    awaited.texts.shift();
+    if (awaited.texts.length) return false;
     this.awaited = null;
     if (awaited.after) far.write(bytes);
     else this.held = [far, bytes];

@@ -190,6 +190,6 @@ export class Parts {
       fs.copyFileSync(this.database.log, path.join(this.logs, 'postgres.log'));
       this.database.stop();
     }
-    fs.rmSync(this.home, { recursive: true, force: true });
+    fs.rmSync(this.home, { recursive: true, force: true, maxRetries: 5 }); // who was killed may be at its last file
   }
 }
