@@ -60,6 +60,8 @@ int pg_error(PGconn *conn, const PGresult *result, struct err *err)
 		return err_set(err, -EEXIST, "%s", text);
 	if (sqlstate_in(state, values))
 		return err_set(err, -EINVAL, "%s", text);
+	if (!strncmp(state, "42", 2)) /* no such table, function, column */
+		return err_set(err, -ENOSYS, "database: %s (%s)", text, state);
 	return err_set(err, -EPROTO, "database: %s (%s)", text, state);
 }
 

@@ -10,7 +10,8 @@
  *   -EEXIST      a unique value is taken already
  *   -EINVAL      the database refused the values; the message is meant for the person who sent
  *                them where our own functions raised it (SQLSTATE P0001, 22023)
- *   -EPROTO      anything else: our mistake */
+ *   -ENOSYS      it lacks what we ask of it: it is not migrated, or it is our mistake
+ *   -EPROTO      anything else */
 #ifndef FOOTFALL_PG_H
 #define FOOTFALL_PG_H
 

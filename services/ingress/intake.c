@@ -35,7 +35,7 @@ int intake_event(struct intake *in, const struct site *site, struct event *ev,
 	struct day day;
 	int rc = days_find(in->days, site->zone, ev->ts_us, &day, err);
 
-	if (rc == -EPROTO) /* not the event's fault, and may be mended */
+	if (rc == -EPROTO || rc == -ENOSYS) /* not the event's fault, and may be mended */
 		rc = -EAGAIN;
 	if (rc)
 		return rc;

@@ -313,7 +313,7 @@ static int item_apply_carefully(struct apply *a, const struct item *item, struct
 	rc = site_apply(a, item, 1, &why);
 	if (!rc)
 		return pg_run_simple(a->conn, "release one", err);
-	/* Our own mistake (-EPROTO) with one event is taken for that event's, too: if it is not,
+	/* What cannot be told (-EPROTO) is taken for that one event's fault, too: if it is not,
 	 * there are soon too many. */
 	if (rc != -EINVAL && rc != -EPROTO) {
 		*err = why;
