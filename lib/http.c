@@ -337,12 +337,14 @@ static int request_begin(struct mg_connection *conn)
 /* What civetweb refuses by itself (a malformed request, a time-out) gets our shape, too. */
 static int request_refused(struct mg_connection *conn, int status, const char *msg)
 {
+	/* Of what never became a request nothing is known. */
+	static const struct mg_request_info nothing = { .request_method = "", .local_uri = "" };
 	const struct mg_request_info *info = mg_get_request_info(conn);
 	struct http_request req = { .conn = conn, .info = info, .server = info->user_data };
 
 	(void)msg;
-	if (!info->request_method)
-		req.info = &(struct mg_request_info){ .request_method = "", .local_uri = "" };
+	if (!info->request_method || !info->local_uri)
+		req.info = &nothing;
 	mg_disable_connection_keep_alive(conn);
 	http_answer_error(&req, status, "%s", mg_get_response_code_text(conn, status));
 	return 0;

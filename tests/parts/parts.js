@@ -101,6 +101,28 @@ export class Parts {
     }, options);
   }
 
+  query(name, n, env, options) {
+    const host = this.host(n);
+    const service = this.footfall(name, 'query', n, {
+      FOOTFALL_QUERY_ADDR: `${host}:${HTTP_PORT}`,
+      FOOTFALL_LIVE_ADDR: `${host}:${LIVE_PORT}`,
+      FOOTFALL_APP_DB: this.conninfo('query', 'app'),
+      FOOTFALL_METRICS_DB: this.conninfo('query', 'metrics'),
+      ...env,
+    }, options);
+    return Object.assign(service, { http: { name, host, port: HTTP_PORT } });
+  }
+
+  console(name, n, env, options) {
+    const host = this.host(n);
+    const service = this.footfall(name, 'console', n, {
+      FOOTFALL_CONSOLE_ADDR: `${host}:${HTTP_PORT}`,
+      FOOTFALL_APP_DB: this.conninfo('console', 'app'),
+      ...env,
+    }, options);
+    return Object.assign(service, { http: { name, host, port: HTTP_PORT } });
+  }
+
   async running(...services) {
     for (const service of services) service.start();
     const ready = await until(async () => (await Promise.all(services.map((service) => service.ready()))).every(Boolean), { every: 20 });
@@ -111,9 +133,9 @@ export class Parts {
     await Promise.all(services.map((service) => service.kill()));
   }
 
-  // Clients of these ingresses that are under way already.
-  visitors(ingresses, options) {
-    const visitors = new Visitors({ targets: ingresses.map((ingress) => ingress.http), ...options });
+  // Clients of these services that are under way already.
+  visitors(services, options) {
+    const visitors = new Visitors({ targets: services.map((service) => service.http), ...options });
     this.crowds.push(visitors);
     visitors.start();
     return visitors;
@@ -163,7 +185,7 @@ export class Parts {
     await this.command('user', 'add', OWNER, '--password-stdin');
     this.sites = [];
     for (const domain of domains) this.sites.push(await this.command('site', 'add', domain, '--owner', OWNER, '--timezone', zoneOfNoon()));
-    this.key = (await this.command('key', 'add', '--owner', OWNER, '--scope', 'ingest')).key;
+    this.key = (await this.command('key', 'add', '--owner', OWNER, '--scope', 'ingest,stats')).key;
   }
 
   // --- the end ------------------------------------------------------------------------------------

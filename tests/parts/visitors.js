@@ -6,7 +6,7 @@ import { sleep } from './until.js';
 const AGENT = 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36';
 const PAUSE_MS = 50; // before what lost its connection, or was told to wait, goes on
 
-function post(path, headers, body) {
+export function post(path, headers, body) {
   const lines = Object.entries({ Host: 'test', 'User-Agent': AGENT, ...headers, 'Content-Length': Buffer.byteLength(body) });
   return `POST ${path} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n${body}`;
 }
@@ -36,8 +36,9 @@ export const isTaken = (answer) => (answer.status === 202 || answer.status === 2
 // Clients that send page views of PREFIX0, PREFIX1, … over connections of their own, one after the
 // other, or `rate` a second in all. Each path is sent once.
 export class Visitors {
-  constructor({ targets, connections = 8, site, prefix, rate, more }) {
-    Object.assign(this, { targets, site, prefix, rate, more });
+  // request: of a path, where it is no page view.
+  constructor({ targets, connections = 8, site, prefix, rate, more, request = (path) => pageView(site, path, more) }) {
+    Object.assign(this, { prefix, rate, request });
     this.connections = Array.from({ length: connections }, (_, i) => new Connection(targets[i % targets.length]));
     this.count = 0;
     this.accepted = []; // paths
@@ -60,7 +61,7 @@ export class Visitors {
         continue;
       }
       const path = `${this.prefix}${this.count++}`;
-      const answer = await connection.ask(pageView(this.site, path, this.more));
+      const answer = await connection.ask(this.request(path));
       this.latest = answer;
       if (isTaken(answer)) this.accepted.push(path);
       else (answer.status === 503 ? this.refused : this.open).push(path);
