@@ -114,6 +114,12 @@ memory_show() { # what, pid
 	}' "/proc/$2/status"
 }
 
+cpu_us() { # pid: processor time of it and its children so far, in steps of a tick
+	local child stats=("/proc/$1/stat")
+	for child in $(pgrep -P "$1"); do stats+=("/proc/$child/stat"); done
+	cat "${stats[@]}" | awk -v hz="$(getconf CLK_TCK)" '{ sub(/.*\) /, ""); n += $12 + $13 } END { printf "%d", n / hz * 1e6 }'
+}
+
 metric() { # admin port, name
 	curl -sf "localhost:$1/metrics" | awk -v name="$2" '$1 == name { print $2 }'
 }
