@@ -30,6 +30,9 @@ struct reader {
 	bool readable;
 	uint64_t before; /* the last segment that was read, 0: none */
 	uint64_t hole;   /* the last one, if it could not be read */
+	/* From this one on segments wait for what the next head tells of them: records that they
+	 * lack are given as theirs, so that none leaves while it may have to tell again. 0: none. */
+	uint64_t held;
 	int trouble;     /* -errno of a read that failed for another reason than a bad block */
 	uint64_t offset; /* in the segment, of buf[at] */
 	char *buf;
@@ -140,6 +143,8 @@ static int segment_begin(struct reader *r, uint64_t number, struct err *err)
 	}
 	if (r->fd >= 0)
 		close(r->fd);
+	if (!r->held)
+		r->held = r->segment;
 	r->fd = fd;
 	r->segment = number;
 	r->at = r->len = 0;
@@ -304,12 +309,12 @@ static int give(
 	memcpy(record->producer, r->producer, sizeof record->producer);
 	record->lane = (uint8_t)number;
 	record->seq = seq;
-	record->segment = r->segment;
+	record->segment = r->held ? r->held : r->segment;
 	record->count = empty ? 0 : lane->count;
 	record->entries = (struct span){ lane->bytes, empty ? 0 : lane->len };
 	if (seq >= lane->next)
 		lane->next = seq + 1;
-	store_read(r->store, r->segment, r->producer, record->lane, seq);
+	store_read(r->store, record->segment, r->producer, record->lane, seq);
 	return 1;
 }
 
@@ -351,6 +356,10 @@ int reader_next(struct reader *r, uint64_t limit, bool sealed, struct journal_re
 
 	if (give_ready(r, record))
 		return 1;
+	if (r->held && r->readable) {
+		store_read_to_end(r->store, r->segment - 1);
+		r->held = 0;
+	}
 	while (r->segment) {
 		r->trouble = 0;
 		size = frame_here(r, &head, limit);
@@ -375,10 +384,11 @@ int reader_next(struct reader *r, uint64_t limit, bool sealed, struct journal_re
 		return 0;
 	if (r->segment && close_left(r))
 		return give_ready(r, record);
-	if (r->segment)
-		store_read_to_end(r->store, r->segment);
 	next = store_after(r->store, r->segment);
-	if (!next)
+	if (!next) {
+		store_read_to_end(r->store, r->segment);
+		r->held = 0;
 		return 0;
+	}
 	return segment_begin(r, next, err);
 }

@@ -120,11 +120,8 @@ void store_acknowledged(struct store *s, uint64_t segment)
 
 void store_read_to_end(struct store *s, uint64_t segment)
 {
-	struct store_segment *i;
-
 	pthread_mutex_lock(&s->lock);
-	i = find(s, segment);
-	if (i)
+	for (struct store_segment *i = s->first; i && i->summary.number <= segment; i = i->next)
 		i->read_to_end = true;
 	pthread_mutex_unlock(&s->lock);
 }

@@ -46,7 +46,7 @@ void store_read(struct store *s, uint64_t segment, const unsigned char producer[
 	uint64_t seq);
 void store_acknowledged(struct store *s, uint64_t segment);
 
-/* Nothing more will be read of it; or: bytes of it cannot be read. */
+/* Nothing more will be read of it and those before it; or: bytes of it cannot be read. */
 void store_read_to_end(struct store *s, uint64_t segment);
 void store_damaged(struct store *s, uint64_t segment);
 
