@@ -31,7 +31,8 @@ struct reader {
 	uint64_t before; /* the last segment that was read, 0: none */
 	uint64_t hole;   /* the last one, if it could not be read */
 	/* From this one on segments wait for what the next head tells of them: records that they
-	 * lack are given as theirs, so that none leaves while it may have to tell again. 0: none. */
+	 * lack are given as theirs, so that none leaves while it may have to tell again. 0: none.
+	 */
 	uint64_t held;
 	int trouble;     /* -errno of a read that failed for another reason than a bad block */
 	uint64_t offset; /* in the segment, of buf[at] */
