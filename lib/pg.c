@@ -83,6 +83,9 @@ int pg_open_with(PGconn **out, const char *conninfo, const char *application, co
 		"3", "10000", session, NULL };
 	PGconn *conn;
 
+	/* Being connected cannot be interrupted, so it is not begun any more. */
+	if (stop_asked_mono_us())
+		return err_set(err, -ECONNRESET, "database: not connected to while ending");
 	snprintf(session, sizeof session, SESSION "%s", options);
 	conn = PQconnectdbParams(names, values, 1);
 	PQsetNoticeProcessor(conn, notice, NULL);
@@ -100,23 +103,18 @@ int pg_open(PGconn **out, const char *conninfo, const char *application, struct 
 	return pg_open_with(out, conninfo, application, "", err);
 }
 
-/* Wait until the socket can go on; false: it has taken too long. *until_mono_us comes closer when
- * the end of the service is asked for. */
-static bool socket_wait(PGconn *conn, short events, int64_t *until_mono_us, bool *stopping)
+/* Wait until the socket can go on; false: it has taken too long. */
+static bool socket_wait(PGconn *conn, short events, int64_t until_mono_us)
 {
 	struct pollfd fds[2] = { { PQsocket(conn), events, 0 }, { stop_fd(), POLLIN, 0 } };
-	int64_t now = clock_mono_us(), left = *until_mono_us - now;
+	int64_t asked = stop_asked_mono_us(), left;
 
-	if (stop_fd() < 0)
-		left = INT32_MAX;
+	if (asked && until_mono_us > asked + STOP_PATIENCE_US)
+		until_mono_us = asked + STOP_PATIENCE_US;
+	left = stop_fd() < 0 ? INT32_MAX : until_mono_us - clock_mono_us();
 	if (left <= 0)
 		return false;
-	poll(fds, *stopping || stop_fd() < 0 ? 1 : 2, (int)(left / 1000 + 1));
-	if (!*stopping && fds[1].revents) {
-		*stopping = true;
-		if (*until_mono_us > now + STOP_PATIENCE_US)
-			*until_mono_us = now + STOP_PATIENCE_US;
-	}
+	poll(fds, asked || stop_fd() < 0 ? 1 : 2, (int)(left / 1000 + 1));
 	return true;
 }
 
@@ -126,14 +124,13 @@ static PGresult *pg_await(PGconn *conn, int64_t patience_us)
 {
 	int64_t until = clock_mono_us() + patience_us;
 	PGresult *last = NULL;
-	bool stopping = false;
 
 	for (;;) {
 		int unsent = PQflush(conn);
 		PGresult *next;
 
 		if (unsent > 0) {
-			if (!socket_wait(conn, POLLIN | POLLOUT, &until, &stopping))
+			if (!socket_wait(conn, POLLIN | POLLOUT, until))
 				break;
 			if (!PQconsumeInput(conn))
 				break;
@@ -142,7 +139,7 @@ static PGresult *pg_await(PGconn *conn, int64_t patience_us)
 		if (unsent < 0)
 			break;
 		while (PQisBusy(conn)) {
-			if (!socket_wait(conn, POLLIN, &until, &stopping)) {
+			if (!socket_wait(conn, POLLIN, until)) {
 				PQclear(last);
 				return NULL;
 			}

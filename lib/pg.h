@@ -1,6 +1,7 @@
 /* PostgreSQL over libpq: parameterised statements, errors as sentences, a bounded pool. In a
- * service (lib/stop.h) no statement is waited for longer than a minute, nor, once its end is asked
- * for, than two seconds: a database that hangs cannot hold a service.
+ * service (lib/stop.h) no statement is waited for longer than a minute. Once its end is asked for,
+ * all that is still waited for ends within two seconds of that, and no connection is made any more:
+ * a database that hangs cannot hold a service.
  *
  * Codes tell what the caller can do:
  *   -ECONNRESET  the connection is lost or cannot be made, or the server has not answered for too

@@ -22,7 +22,8 @@
 #define SEGMENT_ROLL_US      (3600LL * US_PER_SECOND) /* so that it reaches the archive */
 #define RECORD_CLOSE_US      (100 * 1000)
 #define DATABASE_CONNECTIONS 2
-#define DRAIN_MS             1500 /* it has been at it while the servers closed */
+#define DRAIN_MS             3000 /* of delivering, from the signal on */
+#define DRAIN_LEAST_MS       300 /* for what came last, when the servers took all of that to close */
 #define EXPIRE_EVERY_S       60
 #define TRACKER_MOST         (64 << 10)
 
@@ -184,6 +185,16 @@ static int ingress_open(struct ingress *g, struct err *err)
 	return rc ? rc : servers_start(g, err);
 }
 
+static int drain_ms(const struct ingress *g)
+{
+	int64_t asked = stop_asked_mono_us(), left;
+
+	if (!strcmp(g->settings.drain, "all"))
+		return -1;
+	left = asked ? DRAIN_MS - (clock_mono_us() - asked) / 1000 : 0;
+	return left > DRAIN_LEAST_MS ? (int)left : DRAIN_LEAST_MS;
+}
+
 /* Answer what is in hand, and deliver what can be at once; or, where the journal's folder goes with
  * this host, all of it, however long that takes. */
 static void ingress_close(struct ingress *g)
@@ -193,7 +204,7 @@ static void ingress_close(struct ingress *g)
 	http_servers_close(&g->http, &g->admin);
 	if (g->intake.journal)
 		journal_flush(g->intake.journal);
-	sender_close(&g->sender, !strcmp(g->settings.drain, "all") ? -1 : DRAIN_MS);
+	sender_close(&g->sender, drain_ms(g));
 	journal_close(&g->intake.journal);
 	snapshot_close(&g->intake.snapshot);
 	days_close(&g->intake.days);
