@@ -311,10 +311,16 @@ static const struct http_route *route_find(
 static int request_begin(struct mg_connection *conn)
 {
 	const struct mg_request_info *info = mg_get_request_info(conn);
-	struct http_request req = { .conn = conn, .info = info, .server = info->user_data };
+	struct http_request req; /* its text of headers is not made zero */
 	const struct http_route *route;
 	bool path_known;
 
+	req.conn = conn;
+	req.info = info;
+	req.server = info->user_data;
+	req.large_body = NULL;
+	req.headers_len = 0;
+	req.answered = false;
 	route = route_find(req.server->options.routes, info, &path_known);
 	if (route)
 		route->handler(&req, req.server->options.service);

@@ -1,5 +1,7 @@
 #include "lib/utf8.h"
 
+#include <stdint.h>
+
 /* The table of RFC 3629, section 4. */
 size_t utf8_char_len(struct span s)
 {
@@ -28,11 +30,29 @@ size_t utf8_char_len(struct span s)
 	return len;
 }
 
+/* Bytes of ASCII, but NUL, that s begins with: eight at a time, for nearly all text is that. */
+static size_t ascii_len(struct span s)
+{
+	const uint64_t ones = 0x0101010101010101, tops = 0x8080808080808080;
+	size_t len = 0;
+
+	for (uint64_t eight; len + sizeof eight <= s.len; len += sizeof eight) {
+		memcpy(&eight, s.ptr + len, sizeof eight);
+		if ((eight | (eight - ones)) & tops)
+			break;
+	}
+	while (len < s.len && (signed char)s.ptr[len] > 0)
+		len++;
+	return len;
+}
+
 bool utf8_valid(struct span s)
 {
 	while (s.len) {
-		size_t n = utf8_char_len(s);
+		size_t n = ascii_len(s);
 
+		if (!n)
+			n = utf8_char_len(s);
 		if (!n)
 			return false;
 		s = span_from(s, n);
@@ -45,8 +65,10 @@ struct span utf8_clean(char *buf, size_t size, struct span s)
 	size_t len = 0;
 
 	while (s.len) {
-		size_t n = utf8_char_len(s);
+		size_t n = ascii_len(span_first(s, size - len));
 
+		if (!n)
+			n = utf8_char_len(s);
 		if (len + (n ? n : 1) > size)
 			break;
 		if (n)
