@@ -61,9 +61,9 @@ struct addr http_client(const struct http_request *req, bool *from_proxy);
 /* Token of "Authorization: Bearer TOKEN", or an empty span. */
 struct span http_bearer(const struct http_request *req);
 
-/* Read the whole body, of most bytes at most; lent until the handler returns. On error the answer
- * has been sent (411 no length, 413 too large, 400 cut short, 503 too many large ones at once) and
- * the handler just returns. */
+/* Read the whole body, of most bytes at most; lent until the handler returns, which may write to
+ * it. On error the answer has been sent (411 no length, 413 too large, 400 cut short, 503 too many
+ * large ones at once) and the handler just returns. */
 int http_body(struct http_request *req, size_t most, struct span *body) MUST_CHECK;
 
 /* A further header of the answer to come; name and value without line breaks. At most 8. */

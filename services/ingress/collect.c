@@ -7,7 +7,6 @@
 
 #include "lib/clock.h"
 #include "lib/utf8.h"
-#include "services/ingress/arena.h"
 #include "services/ingress/fields.h"
 #include "services/ingress/intake.h"
 #include "services/ingress/page.h"
@@ -24,8 +23,7 @@ struct collected {
 	char agent[EVENT_AGENT_MOST];
 	char language[EVENT_LANGUAGE_MOST];
 	struct field_revenue revenue;
-	char *props;   /* owned */
-	char name[24]; /* of a number */
+	char *props; /* owned */
 	struct span domains, own_id;
 };
 
@@ -46,20 +44,17 @@ static void answer_invalid(struct http_request *req, const char *field, const ch
 }
 
 /* Which field is wrong, or NULL; its reason is in *err. */
-static const char *read_name_and_page(struct collected *c, const json_t *body, struct err *err)
+static const char *read_name_and_page(
+	struct collected *c, const struct object *body, struct err *err)
 {
-	const json_t *name = field_of(body, "n", "name"), *url = field_of(body, "u", "url");
+	struct field name = object_field(body, "n", "name");
 	struct span text;
 
-	if (json_is_integer(name)) {
-		snprintf(c->name, sizeof c->name, "%lld", (long long)json_integer_value(name));
-		text = span_of(c->name);
-	} else if (field_text(&text, name, EVENT_NAME_MOST, err)) {
+	if (name.type == FIELD_NUMBER) /* a name may be 404 */
+		name.type = FIELD_TEXT;
+	if (field_text(&text, name, EVENT_NAME_MOST, err) || field_name(&c->ev, text, err))
 		return "name";
-	}
-	if (field_name(&c->ev, text, err))
-		return "name";
-	if (field_text(&text, url, PAGE_URL_MOST, err))
+	if (field_text(&text, object_field(body, "u", "url"), PAGE_URL_MOST, err))
 		return "url";
 	if (!text.len) {
 		err_set(err, -EINVAL, "can't be blank");
@@ -72,25 +67,25 @@ static const char *read_name_and_page(struct collected *c, const json_t *body, s
 	return NULL;
 }
 
-static const char *read_domains(struct collected *c, const json_t *body, struct err *err)
+static const char *read_domains(struct collected *c, const struct object *body, struct err *err)
 {
-	const json_t *domain = field_of(body, "d", "domain");
+	struct field domain = object_field(body, "d", "domain");
 
 	if (field_text(&c->domains, domain, DOMAIN_LIST_MOST, err))
 		return "domain";
-	if (domain && !span_trim(c->domains).len) {
+	if (domain.type != FIELD_NONE && !span_trim(c->domains).len) {
 		err_set(err, -EINVAL, "can't be blank");
 		return "domain";
 	}
-	if (!domain)
+	if (domain.type == FIELD_NONE)
 		c->domains = c->ev.host;
 	return NULL;
 }
 
-static const char *read_engagement(struct collected *c, const json_t *body, struct err *err)
+static const char *read_engagement(struct collected *c, const struct object *body, struct err *err)
 {
-	int64_t scroll = field_number(field_of(body, "sd", "scroll_depth"));
-	int64_t engaged = field_number(field_of(body, "e", "engagement_time"));
+	int64_t scroll = field_number(object_field(body, "sd", "scroll_depth"));
+	int64_t engaged = field_number(object_field(body, "e", "engagement_time"));
 
 	c->ev.engaged_ms = c->ev.scroll_depth = EVENT_NONE;
 	if (c->ev.kind != EVENT_ENGAGEMENT)
@@ -104,36 +99,35 @@ static const char *read_engagement(struct collected *c, const json_t *body, stru
 	return NULL;
 }
 
-static const char *read_rest(struct collected *c, const json_t *body, struct err *err)
+static const char *read_rest(struct collected *c, const struct object *body, struct err *err)
 {
-	const json_t *props = field_of(body, "p", "props"), *interactive;
-	int64_t width = field_number(field_of(body, "w", "screen_width"));
+	struct field props = object_field(body, "p", "props");
+	int64_t width = field_number(object_field(body, "w", "screen_width"));
 	struct err ignored;
 	struct span text;
 
-	if (!props)
-		props = field_of(body, "m", "meta");
+	if (props.type == FIELD_NONE)
+		props = object_field(body, "m", "meta");
 	if (field_props(&c->props, props, err))
 		return "props";
 	c->ev.props = span_of(c->props ? c->props : "");
 	/* Of what follows, as Plausible: what is wrong is left out, and the event kept. */
-	if (!field_text(&text, field_of(body, "r", "referrer"), SIZE_MAX, &ignored))
+	if (!field_text(&text, object_field(body, "r", "referrer"), SIZE_MAX, &ignored))
 		c->ev.referrer = referrer_strip(c->referrer, text);
-	if (!field_text(&text, field_of(body, "t", "title"), SIZE_MAX, &ignored))
+	if (!field_text(&text, object_field(body, "t", "title"), SIZE_MAX, &ignored))
 		c->ev.title = utf8_first(text, EVENT_TITLE_MOST);
-	if (!field_revenue(&c->revenue, field_of(body, "$", "revenue"), &ignored)) {
+	if (!field_revenue(&c->revenue, object_field(body, "$", "revenue"), &ignored)) {
 		c->ev.revenue = span_of(c->revenue.amount);
 		c->ev.currency = span_of(c->revenue.currency);
 	}
-	interactive = field_of(body, "i", "interactive");
-	c->ev.interactive = !json_is_false(interactive);
+	c->ev.interactive = object_field(body, "i", "interactive").type != FIELD_FALSE;
 	c->ev.screen_width = width > 0 && width < 100000 ? (uint32_t)width : 0;
-	if (field_text(&c->own_id, field_of(body, "id", NULL), CLIENT_EVENT_ID_MOST, err))
+	if (field_text(&c->own_id, object_field(body, "id", NULL), CLIENT_EVENT_ID_MOST, err))
 		return "id";
 	return NULL;
 }
 
-static const char *read_body(struct collected *c, const json_t *body, struct err *err)
+static const char *read_body(struct collected *c, const struct object *body, struct err *err)
 {
 	const char *bad = read_name_and_page(c, body, err);
 
@@ -203,16 +197,36 @@ static int take_all(struct intake *in, struct collected *c, struct http_request 
 	return dropped;
 }
 
+/* Take the event of a body that could be read. */
+static void collect_read(struct intake *in, struct collected *c, struct http_request *req)
+{
+	struct err err = { 0 };
+	const char *reason = "";
+	char count[16];
+	int rc = take_all(in, c, req, &reason, &err);
+
+	if (rc == -EREMOTEIO) {
+		http_drop(req);
+	} else if (rc < 0) {
+		intake_answer_unavailable(req, &err);
+	} else {
+		if (rc) {
+			snprintf(count, sizeof count, "%d", rc);
+			http_add_header(req, "x-plausible-dropped", count);
+			http_add_header(req, "x-footfall-dropped", reason);
+		}
+		http_answer(req, 202, "text/plain; charset=utf-8", SPAN("ok"));
+	}
+}
+
 void collect_event(struct http_request *req, void *service)
 {
 	struct intake *in = service;
-	struct collected c = { .ev = { .site_id = 0 } };
+	struct object body;
+	struct collected c; /* its buffers are large: only what counts is made zero */
 	struct err err = { 0 };
-	const char *field, *reason = "";
+	const char *field;
 	struct span text;
-	json_t *body;
-	char count[16];
-	int rc;
 
 	intake_allow_any_origin(req);
 	if (http_body(req, HTTP_BODY_SMALL, &text))
@@ -221,35 +235,20 @@ void collect_event(struct http_request *req, void *service)
 		intake_answer_unavailable(req, &err);
 		return;
 	}
-	arena_begin();
-	body = json_loadb(text.ptr, text.len, 0, NULL);
-	arena_end();
-	if (!json_is_object(body)) {
-		json_decref(body);
-		atomic_fetch_add(&in->rejected, 1);
-		answer_invalid(req, "request", "the body is not a JSON object");
-		return;
+	memset(&c.ev, 0, sizeof c.ev);
+	c.props = NULL;
+	if (object_read(&body, text, NULL, &err)) {
+		err_set(&err, -EINVAL, "the body is not a JSON object");
+		field = "request";
+	} else {
+		read_headers(&c, req);
+		field = read_body(&c, &body, &err);
 	}
-	read_headers(&c, req);
-	field = read_body(&c, body, &err);
 	if (field) {
 		atomic_fetch_add(&in->rejected, 1);
 		answer_invalid(req, field, err.msg);
 	} else {
-		rc = take_all(in, &c, req, &reason, &err);
-		if (rc == -EREMOTEIO) {
-			http_drop(req);
-		} else if (rc < 0) {
-			intake_answer_unavailable(req, &err);
-		} else {
-			if (rc) {
-				snprintf(count, sizeof count, "%d", rc);
-				http_add_header(req, "x-plausible-dropped", count);
-				http_add_header(req, "x-footfall-dropped", reason);
-			}
-			http_answer(req, 202, "text/plain; charset=utf-8", SPAN("ok"));
-		}
+		collect_read(in, &c, req);
 	}
 	free(c.props);
-	json_decref(body);
 }

@@ -1,51 +1,51 @@
 #include "services/ingress/fields.h"
 
 #include <ctype.h>
+#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PROPS_MOST      30
-#define PROP_KEY_MOST   300
-#define PROP_VALUE_MOST 2000
-#define NAME_CHARS_MOST 120
-#define AMOUNT_MOST     1e11 /* numeric(15,3) holds it with room */
+#define PROPS_MOST        30
+#define PROP_KEY_MOST     300
+#define PROP_VALUE_MOST   2000
+#define NAME_CHARS_MOST   120
+#define NUMBER_CHARS_MOST 63
+#define AMOUNT_MOST       1e11 /* numeric(15,3) holds it with room */
 
-json_t *field_of(const json_t *object, const char *name, const char *other_name)
-{
-	json_t *value = json_object_get(object, name);
-
-	if (!value && other_name)
-		value = json_object_get(object, other_name);
-	return json_is_null(value) ? NULL : value;
-}
-
-int field_text(struct span *out, const json_t *value, size_t most, struct err *err)
+int field_text(struct span *out, struct field field, size_t most, struct err *err)
 {
 	*out = SPAN("");
-	if (!value)
+	if (field.type == FIELD_NONE)
 		return 0;
-	if (!json_is_string(value))
+	if (field.type != FIELD_TEXT)
 		return err_set(err, -EINVAL, "is not a text");
-	*out = (struct span){ json_string_value(value), json_string_length(value) };
+	*out = field.text;
 	if (out->len > most)
 		return err_set(err, -EMSGSIZE, "has more than %zu bytes", most);
 	return 0;
 }
 
-int64_t field_number(const json_t *value)
+/* A number or the text of one, wholly; what is longer than any that makes sense is none. */
+static bool text_number(double *out, struct span text)
 {
-	double number = json_number_value(value); /* 0 for what is no number */
+	char digits[NUMBER_CHARS_MOST + 1], *end;
 
-	if (json_is_string(value)) {
-		char *end;
+	if (!text.len || text.len > NUMBER_CHARS_MOST)
+		return false;
+	memcpy(digits, text.ptr, text.len);
+	digits[text.len] = '\0';
+	*out = strtod(digits, &end);
+	return end == digits + text.len;
+}
 
-		number = strtod(json_string_value(value), &end);
-		if (*end || end == json_string_value(value))
-			return EVENT_NONE;
-	} else if (!json_is_number(value)) {
+int64_t field_number(struct field field)
+{
+	double number;
+
+	if ((field.type != FIELD_TEXT && field.type != FIELD_NUMBER) ||
+		!text_number(&number, field.text))
 		return EVENT_NONE;
-	}
 	return number >= 0 && number < 9e15 ? (int64_t)number : EVENT_NONE;
 }
 
@@ -104,66 +104,94 @@ static int json_text(char **out, const json_t *object, struct err *err)
 	return 0;
 }
 
-int field_props(char **out, const json_t *value, struct err *err)
+/* The object that a field is, owned; NULL when it is none. -EINVAL: of what JSON may be, it holds
+ * something that cannot be kept. */
+static int nested(json_t **out, struct field field, struct err *err)
 {
-	json_t *parsed = NULL, *props = json_object(), *each;
+	*out = NULL;
+	if (field.type != FIELD_OBJECT)
+		return 0;
+	*out = json_loadb(field.text.ptr, field.text.len, 0, NULL);
+	return *out ? 0 : err_set(err, -EINVAL, "is not valid JSON");
+}
+
+int field_props(char **out, struct field field, struct err *err)
+{
+	json_t *given = NULL, *props, *each;
 	const char *key;
-	int rc = 0;
+	int rc = nested(&given, field, err);
 
 	*out = NULL;
-	if (json_is_string(value))
-		value = parsed =
-			json_loadb(json_string_value(value), json_string_length(value), 0, NULL);
-	if (json_is_object(value))
-		json_object_foreach((json_t *)(uintptr_t)value, key, each)
-		{
-			rc = props_add(props, key, each, err);
-			if (rc)
-				break;
-		}
+	if (field.type == FIELD_TEXT)
+		given = json_loadb(field.text.ptr, field.text.len, 0, NULL);
+	if (rc || !json_is_object(given)) {
+		json_decref(given);
+		return rc;
+	}
+	props = json_object();
+	json_object_foreach(given, key, each)
+	{
+		rc = props_add(props, key, each, err);
+		if (rc)
+			break;
+	}
 	if (!rc)
 		rc = json_text(out, props, err);
-	json_decref(parsed);
+	json_decref(given);
 	json_decref(props);
 	return rc;
 }
 
-int field_object(char **out, const json_t *value, struct err *err)
+int field_object(char **out, struct field field, struct err *err)
 {
+	json_t *object;
+	int rc = nested(&object, field, err);
+
 	*out = NULL;
-	if (!value)
-		return 0;
-	if (!json_is_object(value))
-		return err_set(err, -EINVAL, "is not an object");
-	return json_text(out, value, err);
+	if (!rc && field.type != FIELD_NONE && !object)
+		rc = err_set(err, -EINVAL, "is not an object");
+	if (!rc)
+		rc = json_text(out, object, err);
+	json_decref(object);
+	return rc;
 }
 
-int field_revenue(struct field_revenue *out, const json_t *value, struct err *err)
+/* -EINVAL: it is none of a currency. */
+static int amount_read(double *out, const json_t *amount, struct err *err)
 {
-	const json_t *amount = json_object_get(value, "amount");
-	const char *currency = json_string_value(json_object_get(value, "currency"));
-	double number = json_number_value(amount);
-	char *end;
+	*out = json_number_value(amount);
+	if (json_is_string(amount) && !text_number(out, span_of(json_string_value(amount))))
+		return err_set(err, -EINVAL, "has an amount that is no number");
+	if (!json_is_string(amount) && !json_is_number(amount))
+		return err_set(err, -EINVAL, "has no amount");
+	if (!isfinite(*out) || fabs(*out) > AMOUNT_MOST)
+		return err_set(err, -EINVAL, "has an amount beyond all bounds");
+	return 0;
+}
+
+int field_revenue(struct field_revenue *out, struct field field, struct err *err)
+{
+	json_t *object;
+	const char *currency;
+	double number;
+	int rc = nested(&object, field, err);
 
 	memset(out, 0, sizeof *out);
-	if (!value)
-		return 0;
-	if (json_is_string(amount)) {
-		number = strtod(json_string_value(amount), &end);
-		if (*end || end == json_string_value(amount))
-			return err_set(err, -EINVAL, "has an amount that is no number");
-	} else if (!json_is_number(amount)) {
-		return err_set(err, -EINVAL, "has no amount");
+	if (rc || field.type == FIELD_NONE)
+		return rc;
+	rc = amount_read(&number, json_object_get(object, "amount"), err);
+	currency = json_string_value(json_object_get(object, "currency"));
+	if (!rc && (!currency || strlen(currency) != 3 || !isalpha((unsigned char)currency[0]) ||
+			   !isalpha((unsigned char)currency[1]) ||
+			   !isalpha((unsigned char)currency[2])))
+		rc = err_set(err, -EINVAL, "has no currency of three letters");
+	if (!rc) {
+		snprintf(out->amount, sizeof out->amount, "%.3f", number);
+		for (int i = 0; i < 3; i++)
+			out->currency[i] = (char)toupper((unsigned char)currency[i]);
 	}
-	if (!currency || strlen(currency) != 3 || !isalpha((unsigned char)currency[0]) ||
-		!isalpha((unsigned char)currency[1]) || !isalpha((unsigned char)currency[2]))
-		return err_set(err, -EINVAL, "has no currency of three letters");
-	if (!isfinite(number) || fabs(number) > AMOUNT_MOST)
-		return err_set(err, -EINVAL, "has an amount beyond all bounds");
-	snprintf(out->amount, sizeof out->amount, "%.3f", number);
-	for (int i = 0; i < 3; i++)
-		out->currency[i] = (char)toupper((unsigned char)currency[i]);
-	return 0;
+	json_decref(object);
+	return rc;
 }
 
 int field_name(struct event *ev, struct span name, struct err *err)

@@ -3,38 +3,37 @@
 #ifndef FOOTFALL_FIELDS_H
 #define FOOTFALL_FIELDS_H
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/err.h"
 #include "lib/span.h"
 #include "proto/event.h"
+#include "services/ingress/object.h"
 
-/* The first of two names that is there, or NULL. JSON null is as if it were not there. */
-json_t *field_of(const json_t *object, const char *name, const char *other_name);
+/* Text of a string (lent by it); an empty span when there is none. -EINVAL: not a string.
+ * -EMSGSIZE: more than most bytes. */
+int field_text(struct span *out, struct field field, size_t most, struct err *err) MUST_CHECK;
 
-/* Text of a string (lent by it); an empty span for NULL. -EINVAL: not a string. -EMSGSIZE: more
- * than most bytes. */
-int field_text(struct span *out, const json_t *value, size_t most, struct err *err) MUST_CHECK;
-
-/* A whole number or the text of one; EVENT_NONE for NULL and what is neither or negative. */
-int64_t field_number(const json_t *value);
+/* A whole number or the text of one; EVENT_NONE for what is neither or negative. */
+int64_t field_number(struct field field);
 
 /* Custom properties: an object (or the JSON text of one) with at most 30 plain values that are not
  * blank, each made a text. *out is the JSON text, owned (free), NULL when there is none. -EINVAL: a
- * key beyond 300 bytes or a value beyond 2,000, as Plausible says. */
-int field_props(char **out, const json_t *value, struct err *err) MUST_CHECK;
+ * key beyond 300 bytes or a value beyond 2,000, as Plausible says, or no valid JSON. */
+int field_props(char **out, struct field field, struct err *err) MUST_CHECK;
 
-/* Any JSON object, kept as it is. *out is owned (free), NULL for NULL. -EINVAL, -EMSGSIZE. */
-int field_object(char **out, const json_t *value, struct err *err) MUST_CHECK;
+/* Any JSON object, kept as it is. *out is owned (free), NULL when there is none. -EINVAL,
+ * -EMSGSIZE.
+ */
+int field_object(char **out, struct field field, struct err *err) MUST_CHECK;
 
 /* {currency, amount}: amount a number or its text, currency three letters. */
 struct field_revenue {
 	char amount[EVENT_AMOUNT_MOST + 1];
 	char currency[4];
 };
-int field_revenue(struct field_revenue *out, const json_t *value, struct err *err) MUST_CHECK;
+int field_revenue(struct field_revenue *out, struct field field, struct err *err) MUST_CHECK;
 
 /* What an event is by its name: a page view, engagement, or a custom event of that name. -EINVAL:
  * empty or more than 120 characters. */

@@ -14,7 +14,6 @@
 #include "lib/settings.h"
 #include "lib/stop.h"
 #include "proto/record.h"
-#include "services/ingress/arena.h"
 #include "services/ingress/intake.h"
 #include "services/ingress/sender.h"
 
@@ -251,7 +250,6 @@ int main(int argc, char **argv)
 	int rc;
 
 	mallopt(M_ARENA_MAX, 2); /* one a thread would keep what a burst took */
-	arena_use_for_json();
 	stop_block();
 	rc = settings_start(&g.settings, FOR_INGRESS, "ingress",
 		"takes events over HTTP, makes them durable, pushes them to workers", argc, argv,

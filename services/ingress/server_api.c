@@ -1,5 +1,6 @@
 /* POST /api/v1/events: events from servers and imports, with a key. A JSON array or JSON Lines of
  * at most 1,000 objects, each answered on its own; api.md has the fields. */
+#include <ctype.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,15 +51,15 @@ static int say_field(struct err *err, int rc, const char *field)
 	return err_set(err, rc, "%s %s", field, reason);
 }
 
-static int read_text(
-	struct span *out, const json_t *object, const char *name, size_t most, struct err *err)
+static int read_text(struct span *out, const struct object *object, const char *name, size_t most,
+	struct err *err)
 {
-	int rc = field_text(out, field_of(object, name, NULL), most, err);
+	int rc = field_text(out, object_field(object, name, NULL), most, err);
 
 	return rc ? say_field(err, rc, name) : 0;
 }
 
-static int read_time(struct sent *s, const json_t *object, struct err *err)
+static int read_time(struct sent *s, const struct object *object, struct err *err)
 {
 	int64_t now = clock_now_us();
 	struct span text;
@@ -79,7 +80,7 @@ static int read_time(struct sent *s, const json_t *object, struct err *err)
 	return 0;
 }
 
-static int read_client(struct sent *s, const json_t *object, struct err *err)
+static int read_client(struct sent *s, const struct object *object, struct err *err)
 {
 	struct span text;
 	int rc = read_text(&text, object, "ip", 64, err);
@@ -109,7 +110,8 @@ static struct span whole_url(
 	return (struct span){ buf, (size_t)len + url.len };
 }
 
-static int read_page(struct sent *s, const struct site *site, const json_t *object, struct err *err)
+static int read_page(
+	struct sent *s, const struct site *site, const struct object *object, struct err *err)
 {
 	char url[PAGE_URL_MOST + 300];
 	struct span text;
@@ -135,37 +137,44 @@ static int read_page(struct sent *s, const struct site *site, const json_t *obje
 }
 
 /* screen: a width, or "1920x1080". */
-static uint32_t screen_width(const json_t *value)
+static uint32_t screen_width(struct field screen)
 {
-	int64_t width = json_is_string(value) ? strtol(json_string_value(value), NULL, 10)
-					      : field_number(value);
+	int64_t width;
+	size_t digits = 0;
+
+	while (screen.type == FIELD_TEXT && digits < screen.text.len &&
+		isdigit((unsigned char)screen.text.ptr[digits]))
+		digits++;
+	if (screen.type == FIELD_TEXT)
+		screen.text = span_first(screen.text, digits);
+	width = field_number(screen);
 
 	return width > 0 && width < 100000 ? (uint32_t)width : 0;
 }
 
-static int read_rest(struct sent *s, const json_t *object, struct err *err)
+static int read_rest(struct sent *s, const struct object *object, struct err *err)
 {
-	const json_t *interactive = field_of(object, "interactive", NULL);
-	int rc = field_props(&s->props, field_of(object, "props", NULL), err);
+	enum field_type interactive = object_field(object, "interactive", NULL).type;
+	int rc = field_props(&s->props, object_field(object, "props", NULL), err);
 
 	if (rc)
 		return say_field(err, rc, "props");
-	rc = field_object(&s->metadata, field_of(object, "metadata", NULL), err);
+	rc = field_object(&s->metadata, object_field(object, "metadata", NULL), err);
 	if (rc)
 		return say_field(err, rc, "metadata");
-	rc = field_revenue(&s->revenue, field_of(object, "revenue", NULL), err);
+	rc = field_revenue(&s->revenue, object_field(object, "revenue", NULL), err);
 	if (rc)
 		return say_field(err, rc, "revenue");
-	if (interactive && !json_is_boolean(interactive))
+	if (interactive != FIELD_NONE && interactive != FIELD_TRUE && interactive != FIELD_FALSE)
 		return err_set(err, -EINVAL, "interactive is neither true nor false");
 	s->ev.props = span_of(s->props ? s->props : "");
 	s->ev.metadata = span_of(s->metadata ? s->metadata : "");
 	s->ev.revenue = span_of(s->revenue.amount);
 	s->ev.currency = span_of(s->revenue.currency);
-	s->ev.interactive = !json_is_false(interactive);
-	s->ev.screen_width = screen_width(field_of(object, "screen", NULL));
-	s->ev.engaged_ms = field_number(field_of(object, "engaged_ms", NULL));
-	s->ev.scroll_depth = field_number(field_of(object, "scroll_depth", NULL));
+	s->ev.interactive = interactive != FIELD_FALSE;
+	s->ev.screen_width = screen_width(object_field(object, "screen", NULL));
+	s->ev.engaged_ms = field_number(object_field(object, "engaged_ms", NULL));
+	s->ev.scroll_depth = field_number(object_field(object, "scroll_depth", NULL));
 	if (s->ev.scroll_depth > 100)
 		return err_set(err, -EINVAL, "scroll_depth is above 100");
 	if (s->ev.kind == EVENT_ENGAGEMENT && s->ev.engaged_ms < 0 && s->ev.scroll_depth < 0)
@@ -173,7 +182,7 @@ static int read_rest(struct sent *s, const json_t *object, struct err *err)
 	return read_text(&s->own_id, object, "id", CLIENT_EVENT_ID_MOST, err);
 }
 
-static int read_site_name(struct sent *s, const json_t *object, struct err *err)
+static int read_site_name(struct sent *s, const struct object *object, struct err *err)
 {
 	int rc = read_text(&s->site_name, object, "property_id", 64, err);
 
@@ -197,12 +206,10 @@ static int find_site(struct call *call, struct span name, struct err *err)
 	return 0;
 }
 
-static int take_one(struct call *call, struct sent *s, const json_t *object, struct err *err)
+static int take_one(struct call *call, struct sent *s, const struct object *object, struct err *err)
 {
-	int rc = json_is_object(object) ? 0 : err_set(err, -EINVAL, "the event is not an object");
+	int rc = read_site_name(s, object, err);
 
-	if (!rc)
-		rc = read_site_name(s, object, err);
 	if (!rc)
 		rc = find_site(call, s->site_name, err);
 	if (!rc)
@@ -231,17 +238,23 @@ static void result_add(struct call *call, enum outcome outcome, const struct err
 						     "status", names[outcome], "error", reason));
 }
 
-/* Take one event of the call; object may be NULL for what is not JSON. */
-static void call_event(struct call *call, const json_t *object)
+/* Take one event of the call, from the start of text; used is as of object_read(). */
+static void call_event(struct call *call, struct span text, size_t *used)
 {
-	struct sent s = { .ev = { .site_id = 0 } };
+	struct sent s; /* its buffers are large: only what counts is made zero */
+	struct object object;
 	struct err err = { 0 };
-	int rc;
+	int rc = object_read(&object, text, used, &err);
 
-	if (call->unavailable) /* the first that cannot be taken ends it: the rest is sent again */
+	memset(&s.ev, 0, sizeof s.ev);
+	s.props = s.metadata = NULL;
+	if (rc)
+		rc = say_field(&err, -EINVAL, "the event");
+	else if (call->unavailable) /* the first that cannot be taken ends it: the rest is sent
+				       again */
 		rc = err_set(&err, -EAGAIN, "%s", call->unavailable_err.msg);
 	else
-		rc = take_one(call, &s, object, &err);
+		rc = take_one(call, &s, &object, &err);
 	if (!rc) {
 		call->accepted++;
 	} else if (intake_event_is_bad(rc)) {
@@ -265,8 +278,8 @@ static struct span skip_space(struct span text)
 	return text;
 }
 
-/* Go through the elements of an array, one at a time: a tree of all would take ten times the body's
- * memory. With `call` each is taken; without, they are only looked at. */
+/* Go through the elements of an array. With `call` each is taken; without, they are only looked at.
+ */
 static int array_walk(struct call *call, struct span text, struct err *err)
 {
 	size_t count = 0;
@@ -280,22 +293,18 @@ static int array_walk(struct call *call, struct span text, struct err *err)
 			       ? err_set(err, -EINVAL, "something follows the array")
 			       : 0;
 	for (;;) {
-		json_error_t problem;
-		json_t *element;
+		size_t used;
 		char next;
 
 		if (count++ == EVENTS_MOST)
 			return err_set(
 				err, -EINVAL, "the body has more than %d events", EVENTS_MOST);
-		element = json_loadb(
-			text.ptr, text.len, JSON_DISABLE_EOF_CHECK | JSON_DECODE_ANY, &problem);
-		if (!element)
-			return err_set(err, -EINVAL, "the body is not JSON: event %zu: %s", count,
-				problem.text);
 		if (call)
-			call_event(call, element);
-		json_decref(element);
-		text = skip_space(span_from(text, (size_t)problem.position));
+			call_event(call, text, &used);
+		else if (object_skip(text, &used, err))
+			return err_set(
+				err, -EINVAL, "the body is not JSON: event %zu is none", count);
+		text = skip_space(span_from(text, used));
 		next = text.len ? text.ptr[0] : '\0';
 		text = skip_space(span_from(text, 1));
 		if (next == ']' && !text.len)
@@ -329,13 +338,9 @@ static int call_lines(struct call *call, struct span text, struct err *err)
 		return err_set(err, -EINVAL, "the body has more than %d events", EVENTS_MOST);
 	for (; text.len; text = span_from(text, span_find(text, '\n') + 1)) {
 		struct span line = span_trim(span_first(text, span_find(text, '\n')));
-		json_t *object;
 
-		if (!line.len)
-			continue;
-		object = json_loadb(line.ptr, line.len, 0, NULL);
-		call_event(call, object);
-		json_decref(object);
+		if (line.len)
+			call_event(call, line, NULL);
 	}
 	return 0;
 }

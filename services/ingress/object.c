@@ -1,0 +1,184 @@
+#include "services/ingress/object.h"
+
+#include <stdint.h>
+#include <yajl/yajl_parse.h>
+
+#include "lib/utf8.h"
+
+struct reading {
+	struct object *object; /* NULL: it is only looked at */
+	struct span json;
+	yajl_handle parser;
+	unsigned depth;
+	size_t nested_at; /* where the member's object or array begins */
+	struct span name; /* of the member whose value comes next */
+	const char *problem;
+};
+
+/* Bytes up to and with the token that is being told. */
+static size_t consumed(const struct reading *r)
+{
+	return yajl_get_bytes_consumed(r->parser);
+}
+
+static int member(struct reading *r, enum field_type type, struct span text)
+{
+	struct object *o = r->object;
+
+	if (r->depth == 0)
+		r->problem = "is not an object";
+	if (r->depth != 1 || !r->object)
+		return 1;
+	if (o->count == OBJECT_MEMBERS_MOST) {
+		r->problem = "has too many members";
+		return 1;
+	}
+	o->member[o->count].name = r->name;
+	o->member[o->count++].value = (struct field){ type, text };
+	return 1;
+}
+
+/* A string as yajl tells it lies in the JSON itself, or, had it escapes, in a buffer of yajl's;
+ * then it is put where it came from, being shorter than that: before the quote that ended it. */
+static struct span string_keep(struct reading *r, const unsigned char *text, size_t len)
+{
+	const char *at = (const char *)text;
+
+	if (at < r->json.ptr || at >= r->json.ptr + r->json.len) {
+		char *kept = (char *)(uintptr_t)(r->json.ptr + consumed(r) - 1 - len);
+
+		memcpy(kept, at, len);
+		at = kept;
+	}
+	if (!utf8_valid((struct span){ at, len }))
+		r->problem = "holds bytes that are not UTF-8, or NUL";
+	return (struct span){ at, len };
+}
+
+static int on_string(void *ctx, const unsigned char *text, size_t len)
+{
+	struct reading *r = ctx;
+
+	return member(
+		r, FIELD_TEXT, r->object && r->depth == 1 ? string_keep(r, text, len) : SPAN(""));
+}
+
+static int on_name(void *ctx, const unsigned char *text, size_t len)
+{
+	struct reading *r = ctx;
+
+	if (r->object && r->depth == 1)
+		r->name = string_keep(r, text, len);
+	return 1;
+}
+
+static int on_null(void *ctx)
+{
+	return member(ctx, FIELD_NONE, SPAN(""));
+}
+
+static int on_boolean(void *ctx, int value)
+{
+	return member(ctx, value ? FIELD_TRUE : FIELD_FALSE, SPAN(""));
+}
+
+static int on_number(void *ctx, const char *digits, size_t len)
+{
+	return member(ctx, FIELD_NUMBER, (struct span){ digits, len });
+}
+
+static int nested_begin(struct reading *r, bool array)
+{
+	if (r->depth == 0 && array)
+		r->problem = "is not an object";
+	if (r->depth++ == 1)
+		r->nested_at = consumed(r) - 1;
+	return 1;
+}
+
+static int nested_end(struct reading *r, enum field_type type)
+{
+	if (--r->depth != 1)
+		return 1;
+	return member(
+		r, type, (struct span){ r->json.ptr + r->nested_at, consumed(r) - r->nested_at });
+}
+
+static int on_object_begin(void *ctx)
+{
+	return nested_begin(ctx, false);
+}
+
+static int on_object_end(void *ctx)
+{
+	return nested_end(ctx, FIELD_OBJECT);
+}
+
+static int on_array_begin(void *ctx)
+{
+	return nested_begin(ctx, true);
+}
+
+static int on_array_end(void *ctx)
+{
+	return nested_end(ctx, FIELD_ARRAY);
+}
+
+static int read_value(struct reading *r, size_t *used, struct err *err)
+{
+	static const yajl_callbacks callbacks = { .yajl_null = on_null,
+		.yajl_boolean = on_boolean,
+		.yajl_number = on_number,
+		.yajl_string = on_string,
+		.yajl_start_map = on_object_begin,
+		.yajl_map_key = on_name,
+		.yajl_end_map = on_object_end,
+		.yajl_start_array = on_array_begin,
+		.yajl_end_array = on_array_end };
+	bool good;
+
+	r->parser = yajl_alloc(&callbacks, NULL, r);
+	if (!r->parser)
+		return err_set(err, -ENOMEM, "no memory");
+	yajl_config(r->parser, yajl_dont_validate_strings, 1); /* string_keep() does */
+	yajl_config(r->parser, yajl_allow_trailing_garbage, used != NULL);
+	good = yajl_parse(r->parser, (const unsigned char *)r->json.ptr, r->json.len) ==
+	       yajl_status_ok;
+	if (used)
+		*used = consumed(r);
+	good = good && yajl_complete_parse(r->parser) == yajl_status_ok;
+	yajl_free(r->parser);
+	if (!good)
+		return err_set(err, -EBADMSG, "is not JSON");
+	return 0;
+}
+
+int object_read(struct object *out, struct span json, size_t *used, struct err *err)
+{
+	struct reading r = { .object = out, .json = json };
+	int rc;
+
+	out->count = 0;
+	rc = read_value(&r, used, err);
+	return !rc && r.problem ? err_set(err, -EINVAL, "%s", r.problem) : rc;
+}
+
+int object_skip(struct span json, size_t *used, struct err *err)
+{
+	struct reading r = { .json = json };
+
+	return read_value(&r, used, err);
+}
+
+struct field object_field(const struct object *object, const char *name, const char *other_name)
+{
+	size_t len = strlen(name);
+
+	for (size_t i = object->count; i--;)
+		if (object->member[i].name.len == len &&
+			!memcmp(object->member[i].name.ptr, name, len) &&
+			object->member[i].value.type != FIELD_NONE)
+			return object->member[i].value;
+	return other_name ? object_field(object, other_name, NULL)
+			  : (struct field){ FIELD_NONE, SPAN("") };
+}
