@@ -16,6 +16,7 @@
 #define ZAP_FRAMES     12 /* a request has 7 of CURVE; more is nobody's */
 #define ZAP_FRAME_MOST 256
 #define KEY_BYTES      32
+#define HANDSHAKE_MS   3000 /* who is refused is let go after it, and comes again */
 
 struct frame {
 	char bytes[ZAP_FRAME_MOST];
@@ -197,9 +198,10 @@ void curve_server_close(struct curve_server **server_p)
 
 int curve_server_guard(const struct curve_server *server, void *socket, struct err *err)
 {
-	const int yes = 1;
+	const int yes = 1, handshake_ms = HANDSHAKE_MS;
 
 	if (zmq_setsockopt(socket, ZMQ_CURVE_SERVER, &yes, sizeof yes) ||
+		zmq_setsockopt(socket, ZMQ_HANDSHAKE_IVL, &handshake_ms, sizeof handshake_ms) ||
 		zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, server->secret_key, CURVE_KEY_SIZE) ||
 		zmq_setsockopt(socket, ZMQ_ZAP_DOMAIN, "footfall", 8))
 		return err_set(err, -errno, "curve: %s", zmq_strerror(errno));

@@ -21,8 +21,8 @@ function binaries() {
   return `${LIBRARY}/${versions.sort((a, b) => b - a)[0]}/bin`;
 }
 
-async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1');
+export async function freePort(host = '127.0.0.1') {
+  const server = net.createServer().listen(0, host);
   await once(server, 'listening');
   const { port } = server.address();
   server.close();

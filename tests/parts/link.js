@@ -10,11 +10,13 @@ export class Pipe {
     this.to = to;
     this.pairs = new Set();
     this.state = 'whole';
+    this.joined = 0; // connections so far
     this.server = net.createServer((near) => this.join(near));
     this.listening = once(this.server.listen(at), 'listening');
   }
 
   join(near) {
+    this.joined++;
     if (this.state === 'cut') return near.resetAndDestroy();
     const far = net.connect(this.to), pair = [near, far];
     const end = () => {

@@ -149,8 +149,12 @@ export class Parts {
   }
 
   // A way of its own to PostgreSQL, that can fail.
-  async pipe(n) {
-    const pipe = new Pipe({ host: this.host(n), port: 7044 }, { host: '127.0.0.1', port: this.database.port });
+  pipe(n) {
+    return this.pipeTo({ host: '127.0.0.1', port: this.database.port }, n, 7044);
+  }
+
+  async pipeTo(to, n, port) {
+    const pipe = new Pipe({ host: this.host(n), port }, to);
     this.pipes.push(pipe);
     await pipe.listening;
     return pipe;
