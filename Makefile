@@ -33,7 +33,7 @@ objects_of = $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_test.c,$(wildcard servic
 unit_tests := $(patsubst %.c,$(BUILD)/%,$(filter %_test.c,$(sources)))
 
 .PHONY: all help run up down reset test test-long chaos unit lint format web install clean \
-	bench bench-ingest bench-drain bench-backlog
+	bench bench-ingest bench-drain bench-backlog bench-stall
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -98,6 +98,9 @@ bench-backlog: ## print what a backlog costs the ingress: its memory, and collec
 bench-ingest bench-drain bench-backlog:
 	@deploy/install test
 	@$(MAKE) --no-print-directory -s -j$$(nproc) all $(BUILD)/bench/bare && tests/bench/$(@:bench-%=%)
+bench-stall: ## print what one worker of three that stalls for a minute costs the others
+	@deploy/install test
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all && exec node tests/bench/stall.js
 
 unit: $(unit_tests) ## build and run the unit tests (SANITIZE=1: under ASan and UBSan)
 	@tests/unit $(unit_tests)

@@ -42,6 +42,7 @@ export class Visitors {
     this.connections = Array.from({ length: connections }, (_, i) => new Connection(targets[i % targets.length]));
     this.count = 0;
     this.accepted = []; // paths
+    this.acceptedMs = []; // when, of each of them
     this.refused = []; // those of which an ingress said that it kept nothing
     this.open = []; // no answer: they may be there or not
     this.latest = null; // answer
@@ -63,8 +64,10 @@ export class Visitors {
       const path = `${this.prefix}${this.count++}`;
       const answer = await connection.ask(this.request(path));
       this.latest = answer;
-      if (isTaken(answer)) this.accepted.push(path);
-      else (answer.status === 503 ? this.refused : this.open).push(path);
+      if (isTaken(answer)) {
+        this.accepted.push(path);
+        this.acceptedMs.push(Date.now());
+      } else (answer.status === 503 ? this.refused : this.open).push(path);
       if (!isTaken(answer)) await sleep(PAUSE_MS);
     }
     connection.close();
