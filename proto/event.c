@@ -79,7 +79,7 @@ int event_decode(struct event *ev, struct span wire, struct err *err)
 	if (!r.failed && (ev->engaged_ms < EVENT_NONE || ev->scroll_depth < EVENT_NONE ||
 				 ev->scroll_depth > 100))
 		mp_fail(&r, -EBADMSG, "a measure is out of its range");
-	if (!r.failed && (ev->kind < EVENT_PAGEVIEW || ev->kind > EVENT_ENGAGEMENT))
+	if (!r.failed && (ev->kind < EVENT_PAGEVIEW || ev->kind > EVENT_VITAL))
 		mp_fail(&r, -ENOTSUP, "of an unknown kind");
 	return mp_reader_end(&r, "event", err);
 }
@@ -98,6 +98,14 @@ static void put_u32(unsigned char bytes[4], uint32_t n)
 		bytes[i] = (unsigned char)(n >> 8 * i);
 }
 
+static int64_t visitor_of(int64_t hash, bool persistent)
+{
+	if (persistent)
+		return hash | 1;
+	hash &= ~INT64_C(1);
+	return hash ? hash : 2;
+}
+
 int64_t event_visitor(const struct event_day_keys *keys, uint32_t site_id,
 	const struct addr *client, struct span user_agent)
 {
@@ -107,7 +115,7 @@ int64_t event_visitor(const struct event_day_keys *keys, uint32_t site_id,
 	put_u32(text, site_id);
 	memcpy(text + 4, client->bytes, 16);
 	memcpy(text + 20, agent.ptr, agent.len);
-	return id64(text, 20 + agent.len, keys->salt, sizeof keys->salt);
+	return visitor_of(id64(text, 20 + agent.len, keys->salt, sizeof keys->salt), false);
 }
 
 void event_seal(unsigned char sealed[EVENT_SEALED_BYTES], const struct event_day_keys *keys,

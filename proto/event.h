@@ -27,7 +27,16 @@
 /* crypto_aead_xchacha20poly1305_ietf: nonce, 16 bytes of address, tag. */
 #define EVENT_SEALED_BYTES (24 + 16 + 16)
 
-enum event_kind { EVENT_PAGEVIEW = 1, EVENT_CUSTOM = 2, EVENT_ENGAGEMENT = 3 };
+/* words.md says which of them make visits, and as what they count. */
+enum event_kind {
+	EVENT_PAGEVIEW = 1,
+	EVENT_CUSTOM,
+	EVENT_ENGAGEMENT,
+	EVENT_EXIT,  /* a page is left */
+	EVENT_PING,  /* a page is still being looked at */
+	EVENT_ERROR, /* of a script */
+	EVENT_VITAL  /* a web vital */
+};
 
 #define EVENT_NONE (-1) /* of engaged_ms and scroll_depth */
 
@@ -37,7 +46,7 @@ struct event {
 	int64_t id;      /* never 0 */
 	int64_t ts_us;   /* when it happened; never in the future */
 	uint8_t kind;    /* enum event_kind */
-	int64_t visitor; /* never 0 */
+	int64_t visitor; /* never 0; its lowest bit says whether it is persistent */
 	bool interactive;
 	struct span name; /* of a custom event */
 	struct span host, path, title;
@@ -69,7 +78,7 @@ struct event_day_keys {
 };
 void event_day_keys_derive(struct event_day_keys *keys, const unsigned char day_key[32]);
 
-/* The visitor of a site on the salt's date: a keyed hash of site, address and agent; never 0. */
+/* The visitor of a site on the salt's date: a keyed hash of site, address and agent; daily. */
 int64_t event_visitor(const struct event_day_keys *keys, uint32_t site_id,
 	const struct addr *client, struct span user_agent);
 

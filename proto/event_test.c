@@ -304,6 +304,7 @@ static void a_visitor_differs_by_day_site_address_and_agent(void **state)
 	event_day_keys_derive(&next, other);
 	visitor = event_visitor(&day, 1, &a, SPAN("Firefox"));
 	assert_int_equal(visitor, event_visitor(&day, 1, &a, SPAN("Firefox")));
+	assert_int_equal(visitor & 1, 0);
 	assert_int_not_equal(visitor, event_visitor(&next, 1, &a, SPAN("Firefox")));
 	assert_int_not_equal(visitor, event_visitor(&day, 2, &a, SPAN("Firefox")));
 	assert_int_not_equal(visitor, event_visitor(&day, 1, &b, SPAN("Firefox")));

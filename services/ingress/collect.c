@@ -88,9 +88,9 @@ static const char *read_engagement(struct collected *c, const struct object *bod
 	int64_t engaged = field_number(object_field(body, "e", "engagement_time"));
 
 	c->ev.engaged_ms = c->ev.scroll_depth = EVENT_NONE;
-	if (c->ev.kind != EVENT_ENGAGEMENT)
+	if (c->ev.kind < EVENT_ENGAGEMENT || c->ev.kind > EVENT_PING)
 		return NULL;
-	if (scroll == EVENT_NONE && engaged == EVENT_NONE) {
+	if (c->ev.kind == EVENT_ENGAGEMENT && scroll == EVENT_NONE && engaged == EVENT_NONE) {
 		err_set(err, -EINVAL, "needs sd or e");
 		return "engagement";
 	}

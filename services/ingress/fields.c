@@ -196,6 +196,12 @@ int field_revenue(struct field_revenue *out, struct field field, struct err *err
 
 int field_name(struct event *ev, struct span name, struct err *err)
 {
+	static const struct {
+		const char *name;
+		enum event_kind kind;
+	} kinds[] = { { "pageview", EVENT_PAGEVIEW }, { "engagement", EVENT_ENGAGEMENT },
+		{ "footfall:exit", EVENT_EXIT }, { "footfall:ping", EVENT_PING },
+		{ "footfall:error", EVENT_ERROR }, { "footfall:vital", EVENT_VITAL } };
 	size_t chars = 0;
 
 	name = span_trim(name);
@@ -207,12 +213,13 @@ int field_name(struct event *ev, struct span name, struct err *err)
 		return err_set(err, -EINVAL, "has more than %d characters", NAME_CHARS_MOST);
 	ev->kind = EVENT_CUSTOM;
 	ev->name = name;
-	if (span_equals(name, SPAN("pageview")))
-		ev->kind = EVENT_PAGEVIEW;
-	else if (span_equals(name, SPAN("engagement")))
-		ev->kind = EVENT_ENGAGEMENT;
-	if (ev->kind != EVENT_CUSTOM)
-		ev->name = SPAN("");
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		if (span_equals(name, span_of(kinds[i].name))) {
+			ev->kind = kinds[i].kind;
+			ev->name = SPAN("");
+		}
+	if (ev->kind == EVENT_CUSTOM && span_starts_with(name, SPAN("footfall:")))
+		return err_set(err, -EINVAL, "is none that begins with footfall:");
 	return 0;
 }
 

@@ -35,8 +35,9 @@ struct field_revenue {
 };
 int field_revenue(struct field_revenue *out, struct field field, struct err *err) MUST_CHECK;
 
-/* What an event is by its name: a page view, engagement, or a custom event of that name. -EINVAL:
- * empty or more than 120 characters. */
+/* What an event is by its name: "pageview", "engagement", "footfall:exit", "footfall:ping",
+ * "footfall:error", "footfall:vital", or a custom event of that name. -EINVAL: empty, more than 120
+ * characters, or another that begins with "footfall:". */
 int field_name(struct event *ev, struct span name, struct err *err) MUST_CHECK;
 
 /* The first language of an Accept-Language header, "" when there is none. */

@@ -131,6 +131,12 @@ static void a_name_says_what_an_event_is(void **state)
 	assert_int_equal(field_name(&ev, SPAN(" Sign up "), &err), 0);
 	assert_int_equal(ev.kind, EVENT_CUSTOM);
 	assert_true(span_equals(ev.name, SPAN("Sign up")));
+	assert_int_equal(field_name(&ev, SPAN("footfall:ping"), &err), 0);
+	assert_int_equal(ev.kind, EVENT_PING);
+	assert_int_equal(ev.name.len, 0);
+	assert_int_equal(field_name(&ev, SPAN("ping"), &err), 0);
+	assert_int_equal(ev.kind, EVENT_CUSTOM);
+	assert_int_equal(field_name(&ev, SPAN("footfall:pong"), &err), -EINVAL);
 	assert_int_equal(field_name(&ev, SPAN("  "), &err), -EINVAL);
 	for (int i = 0; i < 121; i++) /* characters are counted, not bytes */
 		memcpy(longest + 2 * i, "\xc3\xa9", 3);

@@ -218,7 +218,7 @@ static void put_visits(struct builder *b)
 	       "    e.ts - lag(e.ts) over (partition by e.visitor order by e.ts, e.id)\n"
 	       "      > interval '30 minutes' is not false as opens\n"
 	       "  from event e\n"
-	       "  where e.site_id = {site} and e.ts >= {starts} - " VISIT_REACH
+	       "  where e.site_id = {site} and e.kind <= 5 and e.ts >= {starts} - " VISIT_REACH
 	       " and e.ts < {ends} + " VISIT_REACH "\n"
 	       "), piece as materialized (\n"
 	       "  select *, row_number() over numbering as n,\n"

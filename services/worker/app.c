@@ -14,7 +14,7 @@
 struct site_slot {
 	uint32_t site_id; /* 0: free */
 	int64_t fetched_mono_us;
-	char domain[254];
+	struct app_site site;
 };
 
 struct day_slot {
@@ -120,7 +120,7 @@ void app_follow(struct app *app)
 		app_forget(app);
 }
 
-int app_domain(struct app *app, uint32_t site_id, const char **domain, struct err *err)
+int app_site(struct app *app, uint32_t site_id, const struct app_site **site, struct err *err)
 {
 	struct site_slot *slot = &app->sites[site_id % SLOTS];
 	int64_t now = clock_mono_us();
@@ -128,21 +128,23 @@ int app_domain(struct app *app, uint32_t site_id, const char **domain, struct er
 	PGresult *row;
 	int rc;
 
-	*domain = slot->domain;
+	*site = &slot->site;
 	if (slot->site_id == site_id && now - slot->fetched_mono_us < LIFE_US)
 		return 0;
 	snprintf(number, sizeof number, "%u", site_id);
 	rc = run(app, &row,
-		"select (select domain from site where id = $1), exists (select from site)", number,
-		err);
+		"select domain, zone, exists (select from site) from (select) one "
+		"left join site on id = $1",
+		number, err);
 	if (rc) /* what was known a while ago will do */
 		return slot->site_id == site_id ? 0 : rc;
 	/* No site at all is no proof that this one was deleted: somebody restores the database. */
-	if (PQgetvalue(row, 0, 1)[0] != 't') {
+	if (PQgetvalue(row, 0, 2)[0] != 't') {
 		PQclear(row);
 		return err_set(err, -EAGAIN, "the app database has no sites");
 	}
-	snprintf(slot->domain, sizeof slot->domain, "%s", PQgetvalue(row, 0, 0));
+	snprintf(slot->site.domain, sizeof slot->site.domain, "%s", PQgetvalue(row, 0, 0));
+	snprintf(slot->site.zone, sizeof slot->site.zone, "%s", PQgetvalue(row, 0, 1));
 	slot->site_id = site_id;
 	slot->fetched_mono_us = now;
 	PQclear(row);

@@ -1,4 +1,4 @@
-/* What the worker needs of the app database: a site's own domain, and the sealing key of a date.
+/* What the worker needs of the app database: of a site, and the sealing key of a date.
  * Kept in memory for a minute, so that a batch costs no look-up. One thread. */
 #ifndef FOOTFALL_APP_H
 #define FOOTFALL_APP_H
@@ -9,13 +9,18 @@
 
 struct app;
 
+struct app_site {
+	char domain[254]; /* "": there is no such site (any more) */
+	char zone[64];
+};
+
 /* Connects when first asked. */
 int app_open(struct app **out, const char *conninfo, struct err *err) MUST_CHECK;
 void app_close(struct app **app);
 
-/* The domain of a site, lent until the next call; "" when there is no such site (any more).
- * -ECONNRESET, -EAGAIN: ask again later. */
-int app_domain(struct app *app, uint32_t site_id, const char **domain, struct err *err) MUST_CHECK;
+/* A site, lent until the next call. -ECONNRESET, -EAGAIN: ask again later. */
+int app_site(struct app *app, uint32_t site_id, const struct app_site **site,
+	struct err *err) MUST_CHECK;
 
 /* The keys of a date (days since 1970-01-01), lent until the next call; NULL when they were
  * destroyed. Errors as above. */

@@ -27,7 +27,7 @@
 
 #define APPLY_SQL                                                                                  \
 	"select events_apply($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,"      \
-	"$19,$20,$21,$22,$23,$24,$25,$26,$27,$28)"
+	"$19,$20,$21,$22,$23,$24,$25,$26,$27,$28,$29)"
 
 /* Whatever the server's defaults are: records_claim() needs it (0002_delivery.sql). */
 #define BEGIN "begin isolation level read committed"

@@ -69,16 +69,15 @@ static int enrich_place(struct enrich *e, const struct event *ev, struct geo *ge
 
 int enrich_event(struct enrich *e, const struct event *ev, struct enriched *out, struct err *err)
 {
-	const char *domain;
-	int rc = app_domain(e->app, ev->site_id, &domain, err);
+	int rc = app_site(e->app, ev->site_id, &out->site, err);
 
-	if (!rc && !*domain)
+	if (!rc && !*out->site->domain)
 		rc = err_set(err, -ENOENT, "there is no site %u any more", ev->site_id);
 	if (!rc)
 		rc = enrich_place(e, ev, &out->geo, err);
 	if (rc)
 		return rc;
-	const struct span own[] = { span_of(domain), ev->host };
+	const struct span own[] = { span_of(out->site->domain), ev->host };
 
 	referrer_parse(&out->referrer, ev->referrer, own, sizeof own / sizeof *own);
 	ua_parse(e->ua, ev->user_agent, &out->ua);

@@ -11,8 +11,10 @@
 
 struct enrich;
 
-/* Texts are lent by the struct itself; empty when not known. */
+/* Texts are lent by the struct itself; empty when not known. The site is lent until the next
+ * event's. */
 struct enriched {
+	const struct app_site *site;
 	struct ua ua;
 	struct referrer referrer;
 	struct geo geo;

@@ -15,7 +15,7 @@ struct column {
 	size_t len, size;
 };
 
-/* In the order of events_apply()'s parameters behind the site. */
+/* In the order of events_apply()'s parameters behind the site and its zone. */
 enum column_name {
 	STRING_ID,
 	STRING_VALUE,
@@ -47,10 +47,10 @@ enum column_name {
 	COLUMNS
 };
 
-_Static_assert(COLUMNS + 1 == ROWS_PARAMS, "the site, then the columns");
+_Static_assert(COLUMNS + 2 == ROWS_PARAMS, "the site, its zone, then the columns");
 
 struct rows {
-	char site[16];
+	char site[16], zone[64];
 	uint32_t count;
 	bool no_memory;
 	struct column column[COLUMNS];
@@ -226,6 +226,7 @@ static void put_string(struct rows *rows, enum column_name name, struct span tex
 int rows_add(
 	struct rows *rows, const struct event *ev, const struct enriched *more, struct err *err)
 {
+	snprintf(rows->zone, sizeof rows->zone, "%s", more->site->zone);
 	put_int(rows, TS_US, ev->ts_us);
 	put_int(rows, VISITOR, ev->visitor);
 	put_int(rows, ID, ev->id);
@@ -264,6 +265,7 @@ uint32_t rows_count(const struct rows *rows)
 int rows_params(struct rows *rows, const char *params[ROWS_PARAMS], struct err *err)
 {
 	params[0] = rows->site;
+	params[1] = rows->zone;
 	for (int i = 0; i < COLUMNS; i++) {
 		char *at = column_room(rows, (enum column_name)i, 3);
 
@@ -271,7 +273,7 @@ int rows_params(struct rows *rows, const char *params[ROWS_PARAMS], struct err *
 			return err_set(err, -ENOMEM, "rows: no memory for a batch");
 		/* Without an element ("{" was never put) the array is empty. */
 		memcpy(at, rows->column[i].len ? "}" : "{}", rows->column[i].len ? 2 : 3);
-		params[i + 1] = rows->column[i].text;
+		params[i + 2] = rows->column[i].text;
 	}
 	return 0;
 }

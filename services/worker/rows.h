@@ -1,5 +1,5 @@
 /* Rows: events of one site on their way into the database, as the array parameters of
- * events_apply() (deploy/schema/metrics/0003_apply.sql), texts interned. */
+ * events_apply() (deploy/schema/metrics/0006_visits.sql), texts interned. */
 #ifndef FOOTFALL_ROWS_H
 #define FOOTFALL_ROWS_H
 
@@ -9,7 +9,7 @@
 #include "proto/event.h"
 #include "services/worker/enrich.h"
 
-#define ROWS_PARAMS 28 /* of events_apply() */
+#define ROWS_PARAMS 29 /* of events_apply() */
 
 struct rows;
 

@@ -9,16 +9,18 @@
 /* Places of parameters of events_apply(), from 0. */
 enum {
 	SITE = 0,
-	STRING_ID = 1,
-	STRING_VALUE = 2,
-	TS = 3,
-	INTERACTIVE = 7,
-	PAGE = 10,
-	WIDTH = 21,
-	PROPS = 26
+	ZONE = 1,
+	STRING_ID = 2,
+	STRING_VALUE = 3,
+	TS = 4,
+	INTERACTIVE = 8,
+	PAGE = 11,
+	WIDTH = 22,
+	PROPS = 27
 };
 
-static const struct enriched nothing;
+static const struct app_site site = { .domain = "example.org", .zone = "Asia/Kolkata" };
+static const struct enriched nothing = { .site = &site };
 
 static struct event event_of(const char *path, const char *props)
 {
@@ -54,6 +56,7 @@ static void what_an_array_reads_as_its_own_signs_is_escaped(void **state)
 	add(rows, "NULL", "");
 	assert_int_equal(rows_params(rows, params, &err), 0);
 	assert_string_equal(params[SITE], "7");
+	assert_string_equal(params[ZONE], "Asia/Kolkata");
 	assert_string_equal(params[STRING_VALUE], "{\"/a\\\"b\\\\c,{d}\",\"NULL\"}");
 	assert_string_equal(params[PROPS], "{\"{\\\"k\\\":\\\"v\\\"}\",NULL}");
 	assert_string_equal(params[TS], "{1431857103000000,1431857103000000}");

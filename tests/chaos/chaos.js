@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { sleep, until } from '../parts/until.js';
 import { bag, KINDS } from './faults.js';
 import { Load } from './load.js';
-import { Random } from './random.js';
+import { Random } from '../parts/random.js';
 import { Stack } from './stack.js';
 
 const ROUNDS = Number(process.env.ROUNDS || (process.env.FOOTFALL_LONG ? 20 : 3));

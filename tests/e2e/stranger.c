@@ -7,10 +7,10 @@
 #include <string.h>
 #include <zmq.h>
 
-#define KEY_SIZE   41
-#define RECORD_MS  20000
-#define LINGER_MS  20000
-#define ACK_MOST   1024
+#define KEY_SIZE  41
+#define RECORD_MS 20000
+#define LINGER_MS 20000
+#define ACK_MOST  1024
 #define HANDSHAKES                                                                                 \
 	(ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |                    \
 		ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
@@ -83,7 +83,8 @@ int main(int argc, char **argv)
 	in = is_in(record_events);
 	zmq_setsockopt(records, ZMQ_RCVTIMEO, in ? &patience : &none, sizeof patience);
 	record = zmq_recv(records, ack, sizeof ack, 0);
-	printf("records: %s, %s\n", in ? "let in" : "refused", record >= 0 ? "got one" : "got none");
+	printf("records: %s, %s\n", in ? "let in" : "refused",
+		record >= 0 ? "got one" : "got none");
 	in = is_in(ack_events);
 	printf("acknowledgements: %s\n", in ? "let in" : "refused");
 	if (!in)

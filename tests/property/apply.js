@@ -1,0 +1,70 @@
+// Histories through the real apply into the tables, and what is in them then.
+
+const EVENT_COLUMNS = ['ts', 'visitor', 'id', 'kind', 'interactive', 'name', 'host', 'page', 'title', 'referrer', 'source', 'country', 'browser',
+  'browser_version', 'os', 'os_version', 'device', 'language', 'screen_width', 'engaged_ms', 'scroll_depth'];
+const NOT_SENT = 4; // revenue, currency, props, metadata
+const US = (column) => `(extract(epoch from ${column}) * 1000000)::bigint`;
+
+// Each table as rows of texts, in an order of its own.
+const TABLES = {
+  event: [US('ts'), ...EVENT_COLUMNS.slice(1)],
+  visit: ['visitor', US('start_ts'), US('end_ts'), 'views', 'events', 'interactions', 'engaged_ms', 'entry', 'exit', 'host', 'referrer', 'source',
+    'country', 'browser', 'browser_version', 'os', 'os_version', 'device', 'language', 'screen_width'],
+  visit_page: ['visitor', US('start_ts'), 'day', 'page', 'views', 'events', 'engaged_ms', 'scroll_depth'],
+  rollup_day: ['day', 'dimension', 'value', 'visitors', 'visits', 'pageviews', 'events', 'bounces', 'duration_ms', 'entries', 'exits', 'engaged_ms',
+    'scroll_sum', 'scroll_visits'],
+  rollup_month: ['month', 'dimension', 'value', 'visitors', 'visits', 'pageviews', 'events', 'bounces', 'duration_ms', 'entries', 'exits', 'engaged_ms',
+    'scroll_sum', 'scroll_visits'],
+};
+const nameOf = (column) => /\((?:epoch from )?(\w+)\) \*/.exec(column)?.[1] ?? column;
+
+const literal = (values) => `'{${values.map((value) => (value === null ? 'NULL' : String(value))).join()}}'`;
+
+function applyCall(site, zone, events) {
+  const columns = EVENT_COLUMNS.map((name) => literal(events.map((event) => event[name])));
+  const none = Array.from({ length: NOT_SENT }, () => literal(events.map(() => null)));
+  return `events_apply(${[site, `'${zone}'`, "'{}'", "'{}'", ...columns, ...none].join()})`;
+}
+
+// The statements that send records to a site, each in the transaction that claims it.
+export function sendStatements(site, zone, records) {
+  const producer = `00000000-0000-4000-8000-${String(site).padStart(12, '0')}`;
+  return records.map(({ seq, events }) => `select case when (records_claim(array['${producer}'::uuid], array[${site % 16}::smallint], array[${seq}::bigint]))[1]
+    then ${applyCall(site, zone, events)} end;`).join('\n');
+}
+
+// The statement that answers all five tables of these sites: site, table, then the columns.
+export function tablesStatement(first, last) {
+  return Object.entries(TABLES).map(([table, columns]) => `copy (select site_id, '${table}', ${columns.join()} from ${table}
+    where site_id between ${first} and ${last}) to stdout;`).join('\n');
+}
+
+// Its answer: site → table → sorted lines.
+export function readTables(text) {
+  const sites = new Map();
+  for (const line of text.split('\n')) {
+    const [site, table, ...rest] = line.split('\t');
+    if (!TABLES[table]) continue; // what a call returned
+    if (!sites.has(Number(site))) sites.set(Number(site), Object.fromEntries(Object.keys(TABLES).map((name) => [name, []])));
+    sites.get(Number(site))[table].push(rest.join(' '));
+  }
+  for (const tables of sites.values()) for (const lines of Object.values(tables)) lines.sort();
+  return sites;
+}
+
+// The oracle's tables in the same form.
+export function formatTables(tables) {
+  const text = (value) => (value === null ? '\\N' : value === true ? 't' : value === false ? 'f' : String(value));
+  return Object.fromEntries(Object.entries(TABLES).map(([table, columns]) => [table,
+    tables[table].map((row) => columns.map((column) => text(row[nameOf(column)])).join(' ')).sort()]));
+}
+
+// The first difference of two sets of tables as text, or null.
+export function difference(was, should) {
+  for (const [table, columns] of Object.entries(TABLES)) {
+    const missing = should[table].filter((line) => !was[table].includes(line)), extra = was[table].filter((line) => !should[table].includes(line));
+    if (missing.length || extra.length || was[table].length !== should[table].length)
+      return [`${table}: ${columns.map(nameOf).join(' ')}`, ...missing.slice(0, 5).map((line) => `  - ${line}`), ...extra.slice(0, 5).map((line) => `  + ${line}`)].join('\n');
+  }
+  return null;
+}
