@@ -43,8 +43,8 @@ struct command {
 };
 
 extern const struct command dead_letter_commands[], key_commands[], keys_commands[], log_commands[],
-	migrate_commands[], replay_commands[], setup_commands[], site_commands[], status_commands[],
-	user_commands[];
+	migrate_commands[], rebuild_commands[], replay_commands[], setup_commands[],
+	site_commands[], status_commands[], user_commands[];
 
 /* Take what follows a command's words: its argument and options. call->command is set. */
 int call_parse(struct call *call, int argc, char **argv, struct err *err) MUST_CHECK;

@@ -15,7 +15,7 @@
 
 static const struct command *const groups[] = { migrate_commands, user_commands, site_commands,
 	key_commands, setup_commands, status_commands, log_commands, dead_letter_commands,
-	replay_commands, keys_commands, NULL };
+	replay_commands, rebuild_commands, keys_commands, NULL };
 
 static void print_usage(const struct command *c)
 {

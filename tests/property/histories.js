@@ -16,6 +16,7 @@ const ZONES = {
   'America/New_York': { spring: us('2026-03-08T07:00:00Z'), autumn: us('2025-11-02T06:00:00Z'), month: us('2026-03-01T05:00:00Z') },
   'Asia/Kathmandu': { midnight: us('2026-03-10T18:15:00Z'), month: us('2026-02-28T18:15:00Z') },
   'Asia/Kolkata': { midnight: us('2026-03-10T18:30:00Z'), month: us('2026-02-28T18:30:00Z') },
+  'America/St_Johns': { 'back after midnight': us('2010-11-07T02:31:00Z') },
   'Pacific/Apia': { 'skipped day': us('2011-12-30T10:00:00Z') },
 };
 // Some are taken more often, for what they alone have.

@@ -149,20 +149,17 @@ const eventRow = (event) => ({
 
 // ---- Visits
 
-const endsBetween = (last, next, dayOf) => {
-  if (next.ts - last.ts > LONGEST_PAUSE) return true;
-  return !isPersistent(next.visitor) && dayOf(next) !== dayOf(last);
-};
+const endsBetween = (last, next) => next.ts - last.ts > LONGEST_PAUSE;
 
 // The order of a visitor's events.
 const order = (a, b) => compare(a.ts, b.ts) || compare(a.id, b.id);
 
-// The runs of one visitor's events, each a list of events in order.
-const runsOf = (events, dayOf) => {
+// The runs of events, each a list of events in order.
+const runsOf = (events) => {
   const runs = [];
   let last = null;
   for (const event of [...events].sort(order)) {
-    if (last === null || endsBetween(last, event, dayOf)) runs.push([]);
+    if (last === null || endsBetween(last, event)) runs.push([]);
     runs.at(-1).push(event);
     last = event;
   }
@@ -234,8 +231,10 @@ const hasActivity = (visitPage) => visitPage.views + visitPage.events > 0;
 
 // What all that follows needs of a visit: its row, its rows of visit_page, its day, and whether it counts.
 const visitsOf = (events, dayOf) => {
-  const ofVisitors = groups(events.filter(makesVisits), ({ site, visitor }) => `${site} ${visitor}`);
-  const runs = ofVisitors.flatMap((ofVisitor) => runsOf(ofVisitor, dayOf));
+  // A daily visitor's days are taken by themselves.
+  const takenTogether = groups(events.filter(makesVisits),
+    (event) => `${event.site} ${event.visitor} ${isPersistent(event.visitor) ? '' : dayOf(event)}`);
+  const runs = takenTogether.flatMap(runsOf);
   return runs.map((run) => ({
     row: visitRow(run),
     pages: visitPageRows(run, dayOf),

@@ -134,9 +134,11 @@ begin
                                       order by start_ts desc limit 1), hi)) as hi
         from span s
     ), scope as (
+        -- Clocks that are put back after midnight show a piece of the day before again: hence the hours.
         select visitor,
-               local_midnight(p_zone, date_trunc(unit, lo at time zone p_zone)::date) as lo,
-               local_midnight(p_zone, (date_trunc(unit, hi at time zone p_zone) + ('1 ' || unit)::interval)::date) as hi
+               local_midnight(p_zone, date_trunc(unit, lo at time zone p_zone)::date) - interval '2 hours' as lo,
+               local_midnight(p_zone, (date_trunc(unit, hi at time zone p_zone) + ('1 ' || unit)::interval)::date)
+               + interval '2 hours' as hi
         from near
     ), held as materialized (
         select v.* from scope s cross join lateral (
