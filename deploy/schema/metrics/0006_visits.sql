@@ -43,7 +43,7 @@ create table visit (
     interactions    integer     not null,
     constraint visit_pk primary key (site_id, build, visitor, start_ts)
 ) with (fillfactor = 80);
-create index visit_start on visit (site_id, build, start_ts);
+create index visit_start on visit using brin (start_ts);
 
 -- The page comes before the visit in the key: an event asks for its visitor's rows of its page.
 create table visit_page (
@@ -83,22 +83,20 @@ create table rollup_month (like rollup_day) with (fillfactor = 70);
 alter table rollup_month rename column day to month;
 alter table rollup_month add constraint rollup_month_pk primary key (site_id, build, dimension, month, value);
 
-create type rollup_key as (day date, dimension smallint, value bigint);
-
 grant select, insert on site to footfall_worker;
 grant select, insert, update, delete on visit, visit_page, rollup_day, rollup_month to footfall_worker;
 grant select on site, visit, visit_page, rollup_day, rollup_month to footfall_query;
 
 -- Count events that are new to a build of a site: arrays of one length, the n-th of each making the n-th
--- event. The caller has the site's lock. One statement does it, so that what was before is read at one point:
+-- event. The caller has the site's lock, so rows stay where they were found (ctid) until the end. One statement does it, so that what was before is read at one point:
 --
 --   made            the events that make visits        part, placed    they and those visits, cut into
 --   held            visits of their visitors               visits anew
 --   after           those visits as they are now       day_*, page_*   what each has by day and by page
 --   share           what each visit and page adds to each row of the rollups, before (-) and after (+)
 --
--- A daily visitor's visits are read for the days touched, a persistent one's for the months: a visitor
--- counts once there, in whichever visit.
+-- A daily visitor's visits are read for the days touched, a persistent one's for the months, and some around
+-- them: a visitor counts once there, in whichever visit, and what does not change cancels out.
 create function visits_count(
     p_site integer, p_build integer, p_zone text, p_ts timestamptz[], p_visitor bigint[], p_id bigint[],
     p_kind smallint[], p_interactive boolean[], p_host bigint[], p_page bigint[], p_referrer bigint[],
@@ -106,13 +104,17 @@ create function visits_count(
     p_os_version bigint[], p_device bigint[], p_language bigint[], p_screen_width integer[],
     p_engaged_ms integer[], p_scroll_depth smallint[])
 returns void language plpgsql
--- How many elements an array has is not known when the plan is made: loops over it would be quadratic.
-set enable_nestloop = off set plan_cache_mode = force_generic_plan set jit = off as $$
+-- How many elements an array has is not known when the plan is made, nor how large the tables will be: joins
+-- by loops would be quadratic, looking rows up by anything but their key is slow in the end, and grouping by
+-- hashes beats sorting.
+set enable_nestloop = off set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
+set plan_cache_mode = force_generic_plan set jit = off as $$
 declare
-    zero_days rollup_key[];
-    zero_months rollup_key[];
+    zero_days tid[];
+    zero_months tid[];
 begin
-    -- The visits of their visitors, as far as anything of them can change or is to be known.
+    -- The visits of their visitors, as far as anything of them can change or is to be known. The rows are
+    -- compared whole, so that no plan goes through all visits of a time by the other index.
     with made as materialized (
         select *, (ts at time zone p_zone)::date as day
         from unnest(p_ts, p_visitor, p_id, p_kind, p_interactive, p_host, p_page, p_referrer, p_source, p_country,
@@ -123,36 +125,34 @@ begin
         where kind <= 5
     ), span as (
         select visitor, min(ts) as lo, max(ts) as hi,
-               case when visitor & 1 = 1 then 'month' else 'day' end as unit
+               case when visitor & 1 = 1 then interval '32 days' else interval '26 hours' end as reach
         from made group by visitor
-    ), near as (
-        select s.visitor, s.unit,
-               least(lo, coalesce((select start_ts from visit where site_id = p_site and build = p_build and visitor = s.visitor
-                                   and start_ts <= lo order by start_ts desc limit 1), lo)) as lo,
-               greatest(hi, coalesce((select end_ts from visit where site_id = p_site and build = p_build and visitor = s.visitor
-                                      and start_ts <= hi + interval '30 minutes'
-                                      order by start_ts desc limit 1), hi)) as hi
-        from span s
-    ), scope as (
-        -- Clocks that are put back after midnight show a piece of the day before again: hence the hours.
+    ), scope as materialized (
         select visitor,
-               local_midnight(p_zone, date_trunc(unit, lo at time zone p_zone)::date) - interval '2 hours' as lo,
-               local_midnight(p_zone, (date_trunc(unit, hi at time zone p_zone) + ('1 ' || unit)::interval)::date)
-               + interval '2 hours' as hi
-        from near
+               least(lo, (select start_ts from visit where site_id = p_site and build = p_build
+                          and (visitor, start_ts) >= (s.visitor, '-infinity')
+                          and (visitor, start_ts) <= (s.visitor, lo)
+                          order by visitor desc, start_ts desc limit 1)) - reach as lo,
+               greatest(hi, (select end_ts from visit where site_id = p_site and build = p_build
+                             and (visitor, start_ts) >= (s.visitor, '-infinity')
+                             and (visitor, start_ts) <= (s.visitor, hi + interval '30 minutes')
+                             order by visitor desc, start_ts desc limit 1)) + reach as hi
+        from span s
     ), held as materialized (
         select v.* from scope s cross join lateral (
-            select * from visit where site_id = p_site and build = p_build and visitor = s.visitor
-            and start_ts >= s.lo and start_ts < s.hi
+            select ctid as place, * from visit where site_id = p_site and build = p_build
+            and (visitor, start_ts) >= (s.visitor, s.lo) and (visitor, start_ts) < (s.visitor, s.hi)
             union all
-            (select * from (select * from visit where site_id = p_site and build = p_build and visitor = s.visitor
-                            and start_ts < s.lo order by start_ts desc limit 1) last
+            (select * from (
+                select ctid, * from visit where site_id = p_site and build = p_build
+                and (visitor, start_ts) >= (s.visitor, '-infinity') and (visitor, start_ts) < (s.visitor, s.lo)
+                order by visitor desc, start_ts desc limit 1) last
              where end_ts >= s.lo)
         ) v
 
     -- They and the new events, cut into visits anew: a visit is a part from its start to its end.
     ), part as (
-        select visitor, start_ts, end_ts, false as is_new, null::date as day, null::bigint as page,
+        select place, visitor, start_ts, end_ts, false as is_new, null::date as day, null::bigint as page,
                case when visitor & 1 = 0 then (start_ts at time zone p_zone)::date end as cell,
                views, events, interactions, engaged_ms, null::smallint as scroll_depth,
                case when landing_ts is not null then array[
@@ -163,7 +163,7 @@ begin
                    (extract(epoch from exit_ts) * 1000000)::bigint, exit_id, exit] end as leaving
         from held
         union all
-        select visitor, ts, ts, true, day, page,
+        select null, visitor, ts, ts, true, day, page,
                case when visitor & 1 = 0 then day end,
                (kind = 1)::integer, (kind = 2)::integer, (kind = 2 and interactive)::integer,
                coalesce(engaged_ms, 0), scroll_depth,
@@ -194,7 +194,7 @@ begin
 
     -- Visits that begin elsewhere now, are parts of others, or begin to count: all their pages matter.
     ), moved as materialized (
-        select visitor, start_ts, visit_ts from placed
+        select place, visitor, start_ts, visit_ts from placed
         where not is_new and (start_ts <> visit_ts or olds > 1 or (landing is null and counted))
     ), pair as (
         select visitor, page from made
@@ -205,7 +205,8 @@ begin
     ), page_before as materialized (
         select v.*, p.visit_ts
         from pair t cross join lateral (
-            select * from visit_page where site_id = p_site and build = p_build and visitor = t.visitor and page = t.page
+            select ctid as place, * from visit_page
+            where site_id = p_site and build = p_build and visitor = t.visitor and page = t.page
             offset 0) v
         join placed p on p.visitor = v.visitor and p.start_ts = v.start_ts and not p.is_new
     ), page_after as materialized (
@@ -291,41 +292,43 @@ begin
         select sign, visitor, day, 1, exit, false, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0
         from whole where exit <> 0
 
-    -- A visitor counts once a day, or, when persistent, once a month; what is unchanged cancels out.
+    -- The difference, which is nothing for what is unchanged. A visitor counts once a day, and a persistent
+    -- one once a month. Sums are doubles, exact up to 2^53: those of bigint are numeric, and thrice as slow.
     ), daily as materialized (
-        select sign, visitor, day, dimension, value, bool_or(active)::integer as visitors,
-               sum(visits) as visits, sum(pageviews) as pageviews, sum(events) as events,
-               sum(bounces) as bounces, sum(duration_ms) as duration_ms, sum(entries) as entries,
-               sum(exits) as exits, sum(engaged_ms) as engaged_ms, sum(scroll_sum) as scroll_sum,
-               sum(scroll_visits) as scroll_visits
-        from share group by 1, 2, 3, 4, 5
-    ), monthly as (
-        select sign, visitor, date_trunc('month', day::timestamp)::date as month, dimension, value,
-               case when visitor & 1 = 1 then max(visitors) else sum(visitors) end as visitors,
-               sum(visits) as visits, sum(pageviews) as pageviews, sum(events) as events,
-               sum(bounces) as bounces, sum(duration_ms) as duration_ms, sum(entries) as entries,
-               sum(exits) as exits, sum(engaged_ms) as engaged_ms, sum(scroll_sum) as scroll_sum,
-               sum(scroll_visits) as scroll_visits
-        from daily group by 1, 2, 3, 4, 5
-    ), day_difference as (
-        select day, dimension, value, sum(sign * visitors) as visitors, sum(sign * visits) as visits,
-               sum(sign * pageviews) as pageviews, sum(sign * events) as events, sum(sign * bounces) as bounces,
-               sum(sign * duration_ms) as duration_ms, sum(sign * entries) as entries, sum(sign * exits) as exits,
-               sum(sign * engaged_ms) as engaged_ms, sum(sign * scroll_sum) as scroll_sum,
-               sum(sign * scroll_visits) as scroll_visits
+        select visitor, day, dimension, value, bool_or(active and sign = 1) as is_active,
+               bool_or(active and sign = -1) as was_active,
+               sum((sign * visits)::float8) as visits, sum((sign * pageviews)::float8) as pageviews,
+               sum((sign * events)::float8) as events, sum((sign * bounces)::float8) as bounces,
+               sum((sign * duration_ms)::float8) as duration_ms, sum((sign * entries)::float8) as entries,
+               sum((sign * exits)::float8) as exits, sum((sign * engaged_ms)::float8) as engaged_ms,
+               sum((sign * scroll_sum)::float8) as scroll_sum, sum((sign * scroll_visits)::float8) as scroll_visits
+        from share group by 1, 2, 3, 4
+    ), day_difference as materialized (
+        select day, dimension, value, sum(is_active::integer - was_active::integer) as visitors,
+               sum(visits) as visits, sum(pageviews) as pageviews, sum(events) as events, sum(bounces) as bounces,
+               sum(duration_ms) as duration_ms, sum(entries) as entries, sum(exits) as exits,
+               sum(engaged_ms) as engaged_ms, sum(scroll_sum) as scroll_sum, sum(scroll_visits) as scroll_visits,
+               sum(is_active::integer - was_active::integer) filter (where visitor & 1 = 0) as daily_visitors
         from daily group by 1, 2, 3
     ), month_difference as (
-        select month, dimension, value, sum(sign * visitors) as visitors, sum(sign * visits) as visits,
-               sum(sign * pageviews) as pageviews, sum(sign * events) as events, sum(sign * bounces) as bounces,
-               sum(sign * duration_ms) as duration_ms, sum(sign * entries) as entries, sum(sign * exits) as exits,
-               sum(sign * engaged_ms) as engaged_ms, sum(sign * scroll_sum) as scroll_sum,
-               sum(sign * scroll_visits) as scroll_visits
-        from monthly group by 1, 2, 3
+        select month, dimension, value, sum(visitors::float8) as visitors, sum(visits) as visits,
+               sum(pageviews) as pageviews, sum(events) as events, sum(bounces) as bounces,
+               sum(duration_ms) as duration_ms, sum(entries) as entries, sum(exits) as exits,
+               sum(engaged_ms) as engaged_ms, sum(scroll_sum) as scroll_sum, sum(scroll_visits) as scroll_visits
+        from (select date_trunc('month', day::timestamp)::date as month, dimension, value,
+                     coalesce(daily_visitors, 0) as visitors, visits, pageviews, events, bounces, duration_ms,
+                     entries, exits, engaged_ms, scroll_sum, scroll_visits
+              from day_difference
+              union all
+              select date_trunc('month', day::timestamp)::date, dimension, value,
+                     bool_or(is_active)::integer - bool_or(was_active)::integer, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+              from daily where visitor & 1 = 1
+              group by visitor, 1, 2, 3) m
+        group by 1, 2, 3
 
     -- The tables.
     ), visit_gone as (
-        delete from visit v using moved m
-        where v.site_id = p_site and v.build = p_build and v.visitor = m.visitor and v.start_ts = m.start_ts and m.start_ts <> m.visit_ts
+        delete from visit where ctid = any (array(select place from moved where start_ts <> visit_ts))
     ), visit_kept as (
         insert into visit
         select p_site, p_build, visitor, start_ts, end_ts,
@@ -345,9 +348,7 @@ begin
             language = excluded.language, engaged_ms = excluded.engaged_ms, screen_width = excluded.screen_width,
             views = excluded.views, events = excluded.events, interactions = excluded.interactions
     ), page_gone as (
-        delete from visit_page v using page_before b
-        where v.site_id = p_site and v.build = p_build and v.visitor = b.visitor and v.page = b.page and v.start_ts = b.start_ts
-          and v.day = b.day and b.start_ts <> b.visit_ts
+        delete from visit_page where ctid = any (array(select place from page_before where start_ts <> visit_ts))
     ), page_kept as (
         insert into visit_page
         select p_site, p_build, visitor, page, start_ts, day, engaged_ms, views, events, scroll_depth
@@ -357,7 +358,9 @@ begin
             scroll_depth = excluded.scroll_depth
     ), days_kept as (
         insert into rollup_day as r
-        select p_site, p_build, * from day_difference
+        select p_site, p_build, day, dimension, value, visitors, visits, pageviews, events, bounces, duration_ms,
+               entries, exits, engaged_ms, scroll_sum, scroll_visits
+        from day_difference
         where (visitors, visits, pageviews, events, bounces, duration_ms, entries, exits, engaged_ms, scroll_sum,
                scroll_visits) <> (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
         order by dimension, day, value
@@ -368,9 +371,8 @@ begin
             entries = r.entries + excluded.entries, exits = r.exits + excluded.exits,
             engaged_ms = r.engaged_ms + excluded.engaged_ms, scroll_sum = r.scroll_sum + excluded.scroll_sum,
             scroll_visits = r.scroll_visits + excluded.scroll_visits
-        returning day, dimension, value,
-            (visitors, visits, pageviews, events, bounces, duration_ms, entries, exits, engaged_ms, scroll_sum,
-             scroll_visits) = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0) as zero
+        returning ctid as place, (visitors, visits, pageviews, events, bounces, duration_ms, entries, exits, engaged_ms,
+            scroll_sum, scroll_visits) = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0) as zero
     ), months_kept as (
         insert into rollup_month as r
         select p_site, p_build, * from month_difference
@@ -384,24 +386,14 @@ begin
             entries = r.entries + excluded.entries, exits = r.exits + excluded.exits,
             engaged_ms = r.engaged_ms + excluded.engaged_ms, scroll_sum = r.scroll_sum + excluded.scroll_sum,
             scroll_visits = r.scroll_visits + excluded.scroll_visits
-        returning month, dimension, value,
-            (visitors, visits, pageviews, events, bounces, duration_ms, entries, exits, engaged_ms, scroll_sum,
-             scroll_visits) = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0) as zero
+        returning ctid as place, (visitors, visits, pageviews, events, bounces, duration_ms, entries, exits, engaged_ms,
+            scroll_sum, scroll_visits) = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0) as zero
     )
-    select (select array_agg(row(day, dimension, value)::rollup_key) from days_kept where zero),
-           (select array_agg(row(month, dimension, value)::rollup_key) from months_kept where zero)
+    select array(select place from days_kept where zero), array(select place from months_kept where zero)
     into zero_days, zero_months;
 
-    if zero_days is not null then
-        delete from rollup_day r using unnest(zero_days) z
-        where r.site_id = p_site and r.build = p_build and r.dimension = z.dimension and r.day = z.day
-          and r.value = z.value;
-    end if;
-    if zero_months is not null then
-        delete from rollup_month r using unnest(zero_months) z
-        where r.site_id = p_site and r.build = p_build and r.dimension = z.dimension and r.month = z.day
-          and r.value = z.value;
-    end if;
+    delete from rollup_day where ctid = any (zero_days);
+    delete from rollup_month where ctid = any (zero_months);
 end
 $$;
 
@@ -491,4 +483,4 @@ begin
 end
 $$;
 revoke execute on all functions in schema public from public;
-grant execute on function events_apply, visits_count, local_midnight to footfall_worker;
+grant execute on function events_apply, visits_count to footfall_worker;
