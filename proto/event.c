@@ -118,6 +118,16 @@ int64_t event_visitor(const struct event_day_keys *keys, uint32_t site_id,
 	return visitor_of(id64(text, 20 + agent.len, keys->salt, sizeof keys->salt), false);
 }
 
+int64_t event_persistent_visitor(uint32_t site_id, struct span id)
+{
+	unsigned char text[4 + EVENT_VISITOR_MOST];
+
+	id = span_first(id, EVENT_VISITOR_MOST);
+	put_u32(text, site_id);
+	memcpy(text + 4, id.ptr, id.len);
+	return visitor_of(id64(text, 4 + id.len, NULL, 0), true);
+}
+
 void event_seal(unsigned char sealed[EVENT_SEALED_BYTES], const struct event_day_keys *keys,
 	uint32_t site_id, const struct addr *client)
 {

@@ -23,6 +23,7 @@
 #define EVENT_LANGUAGE_MOST 35   /* RFC 5646, section 4.4.1 */
 #define EVENT_JSON_MOST     (24 << 10)
 #define EVENT_AMOUNT_MOST   24
+#define EVENT_VISITOR_MOST  64 /* of a persistent visitor's own id */
 
 /* crypto_aead_xchacha20poly1305_ietf: nonce, 16 bytes of address, tag. */
 #define EVENT_SEALED_BYTES (24 + 16 + 16)
@@ -81,6 +82,9 @@ void event_day_keys_derive(struct event_day_keys *keys, const unsigned char day_
 /* The visitor of a site on the salt's date: a keyed hash of site, address and agent; daily. */
 int64_t event_visitor(const struct event_day_keys *keys, uint32_t site_id,
 	const struct addr *client, struct span user_agent);
+
+/* The persistent visitor of a site that has this id of its own. */
+int64_t event_persistent_visitor(uint32_t site_id, struct span id);
 
 /* Seal an address for the journal, and open it again. -EBADMSG: not sealed by this key for this
  * site. */

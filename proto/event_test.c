@@ -305,6 +305,11 @@ static void a_visitor_differs_by_day_site_address_and_agent(void **state)
 	visitor = event_visitor(&day, 1, &a, SPAN("Firefox"));
 	assert_int_equal(visitor, event_visitor(&day, 1, &a, SPAN("Firefox")));
 	assert_int_equal(visitor & 1, 0);
+	assert_int_equal(event_persistent_visitor(1, SPAN("a")) & 1, 1);
+	assert_int_not_equal(
+		event_persistent_visitor(1, SPAN("a")), event_persistent_visitor(2, SPAN("a")));
+	assert_int_not_equal(
+		event_persistent_visitor(1, SPAN("a")), event_persistent_visitor(1, SPAN("b")));
 	assert_int_not_equal(visitor, event_visitor(&next, 1, &a, SPAN("Firefox")));
 	assert_int_not_equal(visitor, event_visitor(&day, 2, &a, SPAN("Firefox")));
 	assert_int_not_equal(visitor, event_visitor(&day, 1, &b, SPAN("Firefox")));

@@ -93,12 +93,47 @@ static int site_show(struct call *call, struct err *err)
 	return rc;
 }
 
+static int site_set(struct call *call, struct err *err)
+{
+	const char *zone = call_option(call, "timezone"), *identity = call_option(call, "identity");
+	const char *params[] = { call->arg[0], zone, identity };
+	PGresult *set = NULL;
+	PGconn *db = NULL;
+	struct stack stack;
+	int rc;
+
+	if (!zone && !identity)
+		return call_wrong(call, err, "site set needs --timezone or --identity");
+	rc = stack_open_app(&stack, &db, err);
+	if (!rc)
+		rc = pg_run(db, &set, "select " SITE_COLUMNS " from site_set($1, $2, $3) s", 3,
+			params, err);
+	if (!rc && call->json)
+		rc = result_json(result_row(set, 0), err);
+	else if (!rc)
+		print_site(set, stack.settings.app_url);
+	if (!rc && !call->json && zone)
+		printf("\nUntil it is counted anew, reports keep the days of the zone before:\n"
+		       "  footfall rebuild --site %s\n",
+			PQgetvalue(set, 0, 2));
+	if (!rc && !call->json && identity)
+		puts("\nA change of identity holds from the site's next midnight on.");
+	PQclear(set);
+	PQfinish(db);
+	stack_close(&stack);
+	return rc;
+}
+
 const struct command site_commands[] = {
 	{ "site add", "DOMAIN", "make a site", NULL, site_add,
 		{ { "owner", "EMAIL", "the account that it belongs to" },
 			{ "timezone", "ZONE", "whose days its reports have, as in Europe/Berlin" },
 			{ "identity", "KIND", "daily (the default) or persistent" } } },
 	{ "site list", NULL, "list the sites", NULL, site_list, { { NULL } } },
+	{ "site set", "DOMAIN|PROPERTY_ID", "change a site", NULL, site_set,
+		{ { "timezone", "ZONE", "whose days its reports have" },
+			{ "identity", "KIND",
+				"daily or persistent, from its next midnight on" } } },
 	{ "site show", "DOMAIN|PROPERTY_ID", "show a site and the line for its pages", NULL,
 		site_show, { { NULL } } },
 	{ NULL },

@@ -24,7 +24,7 @@ struct collected {
 	char language[EVENT_LANGUAGE_MOST];
 	struct field_revenue revenue;
 	char *props; /* owned */
-	struct span domains, own_id;
+	struct span domains, own_id, visitor;
 };
 
 void collect_preflight(struct http_request *req, void *service)
@@ -124,6 +124,8 @@ static const char *read_rest(struct collected *c, const struct object *body, str
 	c->ev.screen_width = width > 0 && width < 100000 ? (uint32_t)width : 0;
 	if (field_text(&c->own_id, object_field(body, "id", NULL), CLIENT_EVENT_ID_MOST, err))
 		return "id";
+	if (field_text(&c->visitor, object_field(body, "visitor", NULL), EVENT_VISITOR_MOST, err))
+		return "visitor";
 	return NULL;
 }
 
@@ -157,7 +159,8 @@ static int take_all(struct intake *in, struct collected *c, struct http_request 
 	struct journal_ticket ticket = { 0 };
 	struct span rest = c->domains;
 	bool from_proxy;
-	struct addr client = http_client(req, &from_proxy);
+	struct addr address = http_client(req, &from_proxy);
+	const struct client client = { .address = &address, .id = c->visitor };
 	int dropped = 0, taken = 0, rc = 0;
 
 	c->ev.id = intake_event_id(

@@ -27,7 +27,7 @@ int64_t intake_event_id(struct span own, struct span request_id, size_t index)
 }
 
 int intake_event(struct intake *in, const struct site *site, struct event *ev,
-	const struct addr *address, struct journal_ticket *ticket, struct err *err)
+	const struct client *client, struct journal_ticket *ticket, struct err *err)
 {
 	static const struct addr unknown;
 	unsigned char sealed[EVENT_SEALED_BYTES];
@@ -35,17 +35,23 @@ int intake_event(struct intake *in, const struct site *site, struct event *ev,
 	struct day day;
 	int rc = days_find(in->days, site->zone, ev->ts_us, &day, err);
 
+	if (client->id.len > EVENT_VISITOR_MOST)
+		rc = err_set(err, -EINVAL, "the visitor's id has more than %d bytes",
+			EVENT_VISITOR_MOST);
 	if (rc == -EPROTO || rc == -ENOSYS) /* not the event's fault, and may be mended */
 		rc = -EAGAIN;
 	if (rc)
 		return rc;
 	ev->site_id = site->id;
-	ev->visitor =
-		event_visitor(&day.keys, site->id, address ? address : &unknown, ev->user_agent);
+	if (client->id.len && site_is_persistent(site, day.date))
+		ev->visitor = event_persistent_visitor(site->id, client->id);
+	else
+		ev->visitor = event_visitor(&day.keys, site->id,
+			client->address ? client->address : &unknown, ev->user_agent);
 	ev->address_date = day.date;
 	ev->address = SPAN("");
-	if (address) {
-		event_seal(sealed, &day.keys, site->id, address);
+	if (client->address) {
+		event_seal(sealed, &day.keys, site->id, client->address);
 		ev->address = (struct span){ (const char *)sealed, sizeof sealed };
 	}
 	sodium_memzero(&day, sizeof day);

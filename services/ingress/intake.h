@@ -28,12 +28,18 @@ struct intake {
  * request, or drawn. Empty spans are absent. */
 int64_t intake_event_id(struct span own, struct span request_id, size_t index);
 
+/* Who sent an event. */
+struct client {
+	const struct addr *address; /* NULL: not known */
+	struct span id;             /* what a browser or caller knows its visitor by; "": none */
+};
+
 /* Complete ev (site_id, visitor, address, address_date are set here) for `site` and append it. The
- * event is safe only after journal_wait(). address is the client's, or NULL when it is not known.
- * -EINVAL, -EMSGSIZE: this event cannot be taken, with the reason; -ENOSPC, -EIO, -EAGAIN,
- * -ECONNRESET: none can be taken now. */
+ * event is safe only after journal_wait(). The client's id counts on dates of a persistent
+ * identity. -EINVAL, -EMSGSIZE: this event cannot be taken, with the reason; -ENOSPC, -EIO,
+ * -EAGAIN, -ECONNRESET: none can be taken now. */
 int intake_event(struct intake *in, const struct site *site, struct event *ev,
-	const struct addr *address, struct journal_ticket *ticket, struct err *err) MUST_CHECK;
+	const struct client *client, struct journal_ticket *ticket, struct err *err) MUST_CHECK;
 
 /* Whether rc of the above is about the one event, and not about us. */
 static inline bool intake_event_is_bad(int rc)

@@ -40,7 +40,7 @@ struct sent {
 	char *props, *metadata; /* owned */
 	struct addr address;
 	bool has_address;
-	struct span site_name, own_id;
+	struct span site_name, own_id, visitor;
 };
 
 static int say_field(struct err *err, int rc, const char *field)
@@ -179,7 +179,8 @@ static int read_rest(struct sent *s, const struct object *object, struct err *er
 		return err_set(err, -EINVAL, "scroll_depth is above 100");
 	if (s->ev.kind == EVENT_ENGAGEMENT && s->ev.engaged_ms < 0 && s->ev.scroll_depth < 0)
 		return err_set(err, -EINVAL, "engagement needs engaged_ms or scroll_depth");
-	return read_text(&s->own_id, object, "id", CLIENT_EVENT_ID_MOST, err);
+	rc = read_text(&s->own_id, object, "id", CLIENT_EVENT_ID_MOST, err);
+	return rc ? rc : read_text(&s->visitor, object, "visitor", EVENT_VISITOR_MOST, err);
 }
 
 static int read_site_name(struct sent *s, const struct object *object, struct err *err)
@@ -223,8 +224,9 @@ static int take_one(struct call *call, struct sent *s, const struct object *obje
 	if (rc)
 		return rc;
 	s->ev.id = intake_event_id(s->own_id, call->request_id, call->count);
-	return intake_event(call->in, &call->last_site, &s->ev, s->has_address ? &s->address : NULL,
-		&call->ticket, err);
+	return intake_event(call->in, &call->last_site, &s->ev,
+		&(struct client){ s->has_address ? &s->address : NULL, s->visitor }, &call->ticket,
+		err);
 }
 
 static void result_add(struct call *call, enum outcome outcome, const struct err *err)

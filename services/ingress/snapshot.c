@@ -95,7 +95,10 @@ static void copy_text(char *to, size_t size, const char *from)
  * days from yesterday on with their keys, as far ahead as keys are made. */
 static const char snapshot_sql[] =
 	"select json_build_object("
-	"'sites', (select coalesce(json_agg(json_build_array(id, property_id, domain, zone) "
+	"'sites', (select coalesce(json_agg(json_build_array(id, property_id, domain, zone, "
+	"(select json_agg(json_build_array(from_date - date '1970-01-01', i.identity = "
+	"'persistent') "
+	"order by from_date desc) from site_identity i where i.site_id = site.id)) "
 	"order by id), '[]') from site), "
 	"'keys', (select coalesce(json_agg(json_build_array(k.key_hash, coalesce(m.site_id, 0)) "
 	"order by k.key_hash, m.site_id), '[]') from api_key k "
@@ -114,6 +117,36 @@ static int damaged(struct err *err)
 	return err_set(err, -EBADMSG, "snapshot: the text is not one of ours");
 }
 
+static int read_identities(struct site *site, const json_t *rows, struct err *err)
+{
+	const json_t *row;
+	size_t i;
+
+	site->identity_count = 0;
+	json_array_foreach(rows, i, row)
+	{
+		json_int_t from;
+		int persistent;
+
+		if (json_unpack((json_t *)(uintptr_t)row, "[Ib]", &from, &persistent))
+			return damaged(err);
+		if (site->identity_count == SITE_IDENTITIES)
+			break;
+		site->identity[site->identity_count].from = (int32_t)from;
+		site->identity[site->identity_count++].persistent = persistent;
+	}
+	return site->identity_count ? 0 : damaged(err);
+}
+
+bool site_is_persistent(const struct site *site, int64_t date)
+{
+	int i = 0;
+
+	while (i < site->identity_count - 1 && site->identity[i].from > date)
+		i++;
+	return site->identity[i].persistent;
+}
+
 static int read_sites(struct tables *t, const json_t *sites, struct err *err)
 {
 	const json_t *row;
@@ -127,10 +160,12 @@ static int read_sites(struct tables *t, const json_t *sites, struct err *err)
 	{
 		const char *property_id, *domain, *zone;
 		struct site *site = &t->sites[t->site_count];
+		json_t *identities;
 		json_int_t id;
 
-		if (json_unpack(
-			    (json_t *)(uintptr_t)row, "[Isss]", &id, &property_id, &domain, &zone))
+		if (json_unpack((json_t *)(uintptr_t)row, "[Issso]", &id, &property_id, &domain,
+			    &zone, &identities) ||
+			read_identities(site, identities, err))
 			return damaged(err);
 		site->id = (uint32_t)id;
 		copy_text(site->property_id, sizeof site->property_id, property_id);

@@ -14,12 +14,22 @@
 
 #define PROPERTY_ID_SIZE 37 /* a UUID and NUL */
 
+#define SITE_IDENTITIES 8 /* changes of identity that are known of a site */
+
 struct site {
 	uint32_t id;
 	char property_id[PROPERTY_ID_SIZE];
 	char domain[254];
 	char zone[64]; /* IANA name */
+	struct {
+		int32_t from; /* date, days since 1970-01-01 */
+		bool persistent;
+	} identity[SITE_IDENTITIES]; /* the latest first; the last counts for all before, too */
+	uint8_t identity_count;      /* at least 1 */
 };
+
+/* Whether visitors with an id of their own are known by it on a date. */
+bool site_is_persistent(const struct site *site, int64_t date);
 
 struct snapshot;
 
