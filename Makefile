@@ -33,7 +33,7 @@ objects_of = $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_test.c,$(wildcard servic
 unit_tests := $(patsubst %.c,$(BUILD)/%,$(filter %_test.c,$(sources)))
 
 .PHONY: all help run up down reset test test-long chaos unit lint format web install clean \
-	bench bench-ingest bench-drain bench-backlog bench-stall
+	bench bench-ingest bench-drain bench-backlog bench-apply bench-stall
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -95,7 +95,8 @@ bench: ## print speeds next to a neighbour's, and the memory of each service
 bench-ingest: ## print events/s and latencies of collection next to nginx and a bare civetweb
 bench-drain: ## print how fast a worker drains a backlog, next to COPY of the same rows
 bench-backlog: ## print what a backlog costs the ingress: its memory, and collection meanwhile
-bench-ingest bench-drain bench-backlog:
+bench-apply: ## print what counting costs, for few and many visitors, sites and pages
+bench-ingest bench-drain bench-backlog bench-apply:
 	@deploy/install test
 	@$(MAKE) --no-print-directory -s -j$$(nproc) all $(BUILD)/bench/bare && tests/bench/$(@:bench-%=%)
 bench-stall: ## print what one worker of three that stalls for a minute costs the others

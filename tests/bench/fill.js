@@ -1,12 +1,14 @@
 // Collect a backlog: COUNT events to POST /api/v1/events, a thousand a request, two requests at a time
 // as `footfall log import` has them. Their times are the last hour's, in order; their visitors, pages and
-// agents those of a middling blog. Arguments: URL, KEY, COUNT, file of user agents, domains…
+// agents those of a middling blog, or BENCH_VISITORS and BENCH_PAGES alike. Arguments: URL, KEY, COUNT, file of
+// user agents, domains…
 
 import fs from 'node:fs';
 import http from 'node:http';
 
 const [url, key, count, agentsFile, ...domains] = process.argv.slice(2);
-const BATCH = 1000, VISITORS = 5000, PAGES = 3000, SPAN_MS = 3600 * 1000;
+const BATCH = 1000, SPAN_MS = 3600 * 1000;
+const { BENCH_VISITORS, BENCH_PAGES } = process.env;
 const agents = fs.readFileSync(agentsFile, 'utf8').split('\n').filter(Boolean);
 const agent = new http.Agent({ keepAlive: true });
 const start = Date.now() - SPAN_MS;
@@ -16,7 +18,8 @@ const draw = (n) => Math.floor(Math.random() * n);
 const drawSkewed = (n) => Math.floor(n * Math.random() ** 3);
 
 function event(n) {
-  const visitor = drawSkewed(VISITORS), page = drawSkewed(PAGES);
+  const visitor = BENCH_VISITORS ? draw(Number(BENCH_VISITORS)) : drawSkewed(5000);
+  const page = BENCH_PAGES ? draw(Number(BENCH_PAGES)) : drawSkewed(3000);
   return {
     id: `e${n}`,
     name: n % 3 ? 'pageview' : 'engagement',
@@ -24,7 +27,7 @@ function event(n) {
     url: `/blog/${2015 + page % 12}/an-article-about-something-${page}`,
     domain: domains[visitor % domains.length],
     timestamp: new Date(start + SPAN_MS * n / count).toISOString(),
-    ip: `${visitor % 222 + 1}.${visitor % 251}.${visitor >> 8}.7`,
+    ip: `${visitor % 222 + 1}.${visitor % 251}.${(visitor >> 8) % 256}.${visitor >> 16}`,
     user_agent: agents[visitor % agents.length],
     referrer: `https://www.search.example/results/${draw(300)}`,
     title: `An article about something, number ${page}`,
