@@ -14,6 +14,7 @@ const SCHEMA = fileURLToPath(new URL('../../deploy/schema', import.meta.url));
 const LIBRARY = '/usr/lib/postgresql';
 const ROLES = ['ingress', 'worker', 'query', 'console'].map((name) => `footfall_${name}`);
 const DATABASES = ['app', 'metrics'];
+const STATEMENT_MS = 300000; // what runs longer hangs
 
 function binaries() {
   const versions = fs.readdirSync(LIBRARY).filter((name) => fs.existsSync(`${LIBRARY}/${name}/bin/initdb`));
@@ -33,7 +34,7 @@ export async function freePort(host = '127.0.0.1') {
 // Run a program of the server as the user who may: PostgreSQL refuses root.
 function asServer(program, args, cwd, exec = execFileSync) {
   const own = process.getuid() === 0 ? ['setpriv', '--reuid=postgres', '--regid=postgres', '--clear-groups', program] : [program];
-  return exec(own[0], [...own.slice(1), ...args], { cwd, stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, LC_ALL: 'C.UTF-8' } });
+  return exec(own[0], [...own.slice(1), ...args], { cwd, stdio: ['ignore', 'ignore', 'pipe'], timeout: STATEMENT_MS, env: { ...process.env, LC_ALL: 'C.UTF-8' } });
 }
 
 function runs(pid) {
@@ -60,7 +61,7 @@ export async function startCluster(settings = '') {
 
   // As the superuser; text may be several statements. Answers unaligned rows, "|" between columns.
   const psql = (database) => ['-X', '-q', '-At', '-v', 'ON_ERROR_STOP=1', '-h', '127.0.0.1', '-p', port, '-U', 'postgres', '-d', database];
-  const options = { encoding: 'utf8', maxBuffer: 1 << 28, env: { ...process.env, PGOPTIONS: '-c client_min_messages=error -c timezone=UTC' } };
+  const options = { encoding: 'utf8', maxBuffer: 1 << 28, timeout: STATEMENT_MS, env: { ...process.env, PGOPTIONS: '-c client_min_messages=error -c timezone=UTC' } };
   const sql = (database, text) => {
     const done = spawnSync('psql', psql(database), { ...options, input: text });
     if (done.status !== 0) throw new Error(`psql: ${done.stderr || done.error}`);

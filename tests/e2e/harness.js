@@ -19,6 +19,7 @@ export const PICTURES = path.join(ROOT, 'build/screenshots');
 const FOOTFALL = path.join(ROOT, 'build/bin/footfall');
 const STACK = path.join(ROOT, 'deploy/local/stack');
 const PORTS = 80; // one stack's block
+const RUN_MS = 300000; // what runs longer hangs
 export const AGENT = 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36';
 
 // Ask again and again until the answer is truthy, which is returned.
@@ -37,10 +38,11 @@ export async function waitFor(ask, what, { timeout = 20000, every = 25 } = {}) {
   }
 }
 
-// Run a program to its end; never throws.
+// Run a program to its end, or kill it; never throws.
 export function run(program, args, { input = '', env = {}, cwd = ROOT } = {}) {
+  const options = { cwd, env: { ...process.env, ...env }, maxBuffer: 64 << 20, timeout: RUN_MS, killSignal: 'SIGKILL' };
   return new Promise((resolve) => {
-    const child = execFile(program, args, { cwd, env: { ...process.env, ...env }, maxBuffer: 64 << 20 },
+    const child = execFile(program, args, options,
       (error, stdout, stderr) => resolve({ code: error ? error.code ?? 128 : 0, stdout, stderr }));
     child.stdin.on('error', () => {});
     child.stdin.end(input);

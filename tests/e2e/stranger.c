@@ -1,5 +1,6 @@
 /* Somebody who would like records, and to say that they are done. Connects to an ingress's two
- * ports, sends an acknowledgement, and tells for each port whether it was let in.
+ * ports, the second once the first has answered, sends an acknowledgement there, and tells for each
+ * port whether it was let in.
  * stranger RECORDS_ENDPOINT ACKS_ENDPOINT ACK_IN_HEX [SERVER_KEY OWN_SECRET] */
 #include <stdint.h>
 #include <stdio.h>
@@ -8,7 +9,7 @@
 #include <zmq.h>
 
 #define KEY_SIZE  41
-#define RECORD_MS 20000
+#define ANSWER_MS 20000
 #define LINGER_MS 20000
 #define ACK_MOST  1024
 #define HANDSHAKES                                                                                 \
@@ -24,7 +25,7 @@ static void die(const char *what)
 static void *socket_make(void *zmq, int type, char **keys, const char *monitor, void **events)
 {
 	void *socket = zmq_socket(zmq, type);
-	const int linger = LINGER_MS;
+	const int linger = LINGER_MS, patience = ANSWER_MS;
 	char public_key[KEY_SIZE];
 
 	if (!socket || zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof linger))
@@ -35,7 +36,8 @@ static void *socket_make(void *zmq, int type, char **keys, const char *monitor, 
 			    zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, keys[1], KEY_SIZE)))
 		die("keys");
 	*events = zmq_socket(zmq, ZMQ_PAIR);
-	if (zmq_socket_monitor(socket, monitor, HANDSHAKES) || zmq_connect(*events, monitor))
+	if (zmq_socket_monitor(socket, monitor, HANDSHAKES) || zmq_connect(*events, monitor) ||
+		zmq_setsockopt(*events, ZMQ_RCVTIMEO, &patience, sizeof patience))
 		die("monitor");
 	return socket;
 }
@@ -48,7 +50,7 @@ static int is_in(void *events)
 
 	if (zmq_recv(events, what, sizeof what, 0) != sizeof what ||
 		zmq_recv(events, where, sizeof where, 0) < 0)
-		die("monitor");
+		die("nothing was heard");
 	memcpy(&event, what, sizeof event);
 	return event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
 }
@@ -67,7 +69,7 @@ int main(int argc, char **argv)
 	void *zmq = zmq_ctx_new(), *record_events, *ack_events, *records, *acks;
 	char **keys = argc == 6 ? argv + 4 : NULL;
 	unsigned char ack[ACK_MOST];
-	const int none = 0, patience = RECORD_MS;
+	const int none = 0, patience = ANSWER_MS;
 	int record, in;
 
 	if (argc != 4 && argc != 6) {
@@ -76,15 +78,16 @@ int main(int argc, char **argv)
 	}
 	records = socket_make(zmq, ZMQ_PULL, keys, "inproc://records", &record_events);
 	acks = socket_make(zmq, ZMQ_PUSH, keys, "inproc://acks", &ack_events);
-	if (zmq_connect(records, argv[1]) || zmq_connect(acks, argv[2]))
+	if (zmq_connect(records, argv[1]))
 		die("connect");
-	if (zmq_send(acks, ack, bytes_of(ack, argv[3]), ZMQ_DONTWAIT) < 0)
-		die("send"); /* it waits for the connection */
 	in = is_in(record_events);
 	zmq_setsockopt(records, ZMQ_RCVTIMEO, in ? &patience : &none, sizeof patience);
 	record = zmq_recv(records, ack, sizeof ack, 0);
 	printf("records: %s, %s\n", in ? "let in" : "refused",
 		record >= 0 ? "got one" : "got none");
+	if (zmq_connect(acks, argv[2]) ||
+		zmq_send(acks, ack, bytes_of(ack, argv[3]), ZMQ_DONTWAIT) < 0)
+		die("acknowledge"); /* it waits for the connection */
 	in = is_in(ack_events);
 	printf("acknowledgements: %s\n", in ? "let in" : "refused");
 	if (!in)

@@ -18,6 +18,7 @@ export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const BIN = path.join(ROOT, 'build/bin');
 export const HTTP_PORT = 7001, ADMIN_PORT = 7050, LIVE_PORT = 7057, LINK_PORTS = { push: 7055, ack: 7056 };
 const OWNER = 'owner@example.org';
+const COMMAND_MS = 120000; // what runs longer hangs
 
 // A zone where it is about noon now: a retry over midnight is another event, which is no fault here.
 function zoneOfNoon() {
@@ -180,7 +181,8 @@ export class Parts {
   async command(...args) {
     const running = promisify(execFile)(path.join(BIN, 'footfall'), [...args, '--json'], { env: {
       PATH: process.env.PATH, FOOTFALL_HOME: this.home, FOOTFALL_APP_DB: this.database.conninfo('postgres', 'footfall_app'),
-    } });
+    }, timeout: COMMAND_MS });
+    running.child.stdin.on('error', () => {}); // who reads no password may have ended
     running.child.stdin.end('correct horse battery');
     return JSON.parse((await running).stdout);
   }

@@ -32,7 +32,8 @@ after(async () => {
 async function footfall(args, input = '') {
   const running = promisify(execFile)(path.join(BIN, 'footfall'), [...args, '--json'], { env: {
     PATH: process.env.PATH, FOOTFALL_HOME: home, FOOTFALL_APP_DB: cluster.conninfo('postgres', 'footfall_app'), FOOTFALL_METRICS_DB: cluster.conninfo('postgres', METRICS),
-  } });
+  }, timeout: 120000 });
+  running.child.stdin.on('error', () => {}); // who reads no password may have ended
   running.child.stdin.end(input);
   return JSON.parse((await running).stdout);
 }
