@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <sodium.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -208,6 +209,16 @@ int pg_run_within(PGconn *conn, PGresult **out, const char *sql, int n, const ch
 int pg_run_simple(PGconn *conn, const char *sql, struct err *err)
 {
 	return pg_run_sent(conn, PQsendQuery(conn, sql), PATIENCE_US, NULL, err);
+}
+
+void pg_clear_secret(PGresult *result)
+{
+	/* libpq's buffer of the connection has them, too, until the next answer is read into it. */
+	for (int row = 0; row < PQntuples(result); row++)
+		for (int column = 0; column < PQnfields(result); column++)
+			sodium_memzero(PQgetvalue(result, row, column),
+				(size_t)PQgetlength(result, row, column));
+	PQclear(result);
 }
 
 int64_t pg_int(const PGresult *result, int row, int column)

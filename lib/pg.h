@@ -46,6 +46,9 @@ int pg_run_simple(PGconn *conn, const char *sql, struct err *err) MUST_CHECK;
 /* Turn a failed result (borrowed, may be NULL) into a code and sentence. */
 int pg_error(PGconn *conn, const PGresult *result, struct err *err);
 
+/* Clear a result (NULL is fine) that has secrets in it, wiping them. */
+void pg_clear_secret(PGresult *result);
+
 /* Value of a cell as a whole number; 0 for null. */
 int64_t pg_int(const PGresult *result, int row, int column);
 
