@@ -147,7 +147,7 @@ static int day_fetch(
 
 	snprintf(seconds, sizeof seconds, "%lld.%06lld", (long long)(ts_us / US_PER_SECOND),
 		(long long)(ts_us % US_PER_SECOND));
-	rc = pg_pool_run(days->pool, &row,
+	rc = pg_pool_run_secret(days->pool, &row,
 		"select d.date - date '1970-01-01', (extract(epoch from d.starts) * "
 		"1000000)::bigint, "
 		"(extract(epoch from d.ends) * 1000000)::bigint, encode(k.key, 'hex'), "

@@ -420,10 +420,12 @@ static int text_fetch(struct snapshot *s, PGconn *conn, struct err *err)
 	pg_clear_secret(row);
 	if (!text)
 		return err_set(err, -ENOMEM, "snapshot: no memory");
-	if (s->text && !strcmp(s->text, text))
+	if (s->text && !strcmp(s->text, text)) {
 		days_still_hold(s->days);
-	else
+	} else {
+		pg_overwrite(conn, strlen(text) + (s->text ? strlen(s->text) : 0));
 		rc = text_use(s, &text, err);
+	}
 	if (!rc && !s->kept)
 		text_save(s);
 	secret_text_free(&text);

@@ -216,6 +216,7 @@ int app_day_keys(struct app *app, int64_t date, const struct event_day_keys **ke
 		if (!rc) {
 			day_set(slot, date, row);
 			pg_clear_secret(row);
+			pg_overwrite(app->conn, 1024);
 		}
 	}
 	day_expire(slot);
