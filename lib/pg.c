@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <sodium.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -210,6 +211,28 @@ int pg_run_simple(PGconn *conn, const char *sql, struct err *err)
 	return pg_run_sent(conn, PQsendQuery(conn, sql), PATIENCE_US, NULL, err);
 }
 
+void pg_clear_secret(PGresult *result)
+{
+	for (int row = 0; row < PQntuples(result); row++)
+		for (int column = 0; column < PQnfields(result); column++)
+			sodium_memzero(PQgetvalue(result, row, column),
+				(size_t)PQgetlength(result, row, column));
+	PQclear(result);
+}
+
+void pg_overwrite(PGconn *conn, size_t bytes)
+{
+	char number[24];
+	const char *params[] = { number };
+	struct err ignored;
+
+	/* An answer is read into the buffer from its begin. What surrounds a row is far below 1
+	 * KiB. */
+	snprintf(number, sizeof number, "%zu", bytes + 1024);
+	if (pg_run(conn, NULL, "select repeat(' ', $1)", 1, params, &ignored))
+		log_debug("database: its buffer was not overwritten: %s", ignored.msg);
+}
+
 int64_t pg_int(const PGresult *result, int row, int column)
 {
 	return strtoll(PQgetvalue(result, row, column), NULL, 10);
@@ -295,8 +318,8 @@ void pg_pool_put(struct pg_pool *pool, PGconn *conn)
 	pthread_mutex_unlock(&pool->lock);
 }
 
-int pg_pool_run(struct pg_pool *pool, PGresult **out, const char *sql, int n,
-	const char *const *params, struct err *err)
+static int pool_run(struct pg_pool *pool, PGresult **out, const char *sql, int n,
+	const char *const *params, bool secret, struct err *err)
 {
 	int rc = 0;
 
@@ -309,9 +332,23 @@ int pg_pool_run(struct pg_pool *pool, PGresult **out, const char *sql, int n,
 		if (rc)
 			return rc;
 		rc = pg_run(conn, out, sql, n, params, err);
+		if (!rc && secret)
+			pg_overwrite(conn, 1024);
 		pg_pool_put(pool, conn);
 		if (rc != -ECONNRESET)
 			return rc;
 	}
 	return rc;
+}
+
+int pg_pool_run(struct pg_pool *pool, PGresult **out, const char *sql, int n,
+	const char *const *params, struct err *err)
+{
+	return pool_run(pool, out, sql, n, params, false, err);
+}
+
+int pg_pool_run_secret(struct pg_pool *pool, PGresult **out, const char *sql, int n,
+	const char *const *params, struct err *err)
+{
+	return pool_run(pool, out, sql, n, params, true, err);
 }

@@ -46,6 +46,12 @@ int pg_run_simple(PGconn *conn, const char *sql, struct err *err) MUST_CHECK;
 /* Turn a failed result (borrowed, may be NULL) into a code and sentence. */
 int pg_error(PGconn *conn, const PGresult *result, struct err *err);
 
+/* An answer that has secrets in it lies in the result and in libpq's buffer of the connection.
+ * Clear the one (NULL is fine), wiping it; have the other, of at most so many bytes, overwritten by
+ * an answer that has none. */
+void pg_clear_secret(PGresult *result);
+void pg_overwrite(PGconn *conn, size_t bytes);
+
 /* Value of a cell as a whole number; 0 for null. */
 int64_t pg_int(const PGresult *result, int row, int column);
 
@@ -62,6 +68,11 @@ void pg_pool_put(struct pg_pool *pool, PGconn *conn);
 
 /* Take, run one statement, give back. A connection found lost is replaced once. */
 int pg_pool_run(struct pg_pool *pool, PGresult **out, const char *sql, int n,
+	const char *const *params, struct err *err) MUST_CHECK;
+
+/* The same for a row of less than a KiB that has secrets in it: pg_overwrite() is done, and
+ * pg_clear_secret() left to do. */
+int pg_pool_run_secret(struct pg_pool *pool, PGresult **out, const char *sql, int n,
 	const char *const *params, struct err *err) MUST_CHECK;
 
 #endif

@@ -21,6 +21,9 @@ struct console {
 	struct http_server *http, *admin;
 	atomic_llong db_failures; /* in a row; 0 while the database answers */
 	atomic_llong logins, logins_refused, logins_throttled;
+	atomic_llong day_keys_destroyed;
+	atomic_llong day_keys_failing_mono_us; /* since when none could be destroyed; 0: they can */
+	bool day_keys_alarmed;                 /* the job's own */
 };
 
 /* Run one statement on the app database, see pg_pool_run(). Logs when the database stops answering

@@ -11,13 +11,14 @@
 #include "lib/stop.h"
 #include "services/console/account.h"
 #include "services/console/console.h"
+#include "services/console/day_key.h"
 #include "services/console/session.h"
 #include "services/console/site.h"
 
 #define APP_CONNECTIONS  4
 #define LOGINS_MOST      10 /* failures of a client, or for an account, in … */
 #define LOGINS_WINDOW_US (300 * US_PER_SECOND)
-#define SWEEP_S          600
+#define SWEEP_S          30
 
 static const struct http_route routes[] = {
 	{ "GET", "/api/me", account_me },
@@ -45,6 +46,7 @@ static void console_metrics(void *service, FILE *out)
 		atomic_load(&console->logins_refused));
 	fprintf(out, "footfall_logins_total{result=\"throttled\"} %lld\n",
 		atomic_load(&console->logins_throttled));
+	day_key_metrics(console, out);
 }
 
 static int console_open(struct console *console, struct err *err)
@@ -89,9 +91,10 @@ static void console_close(struct console *console)
 /* Sweep now and then until a signal asks to stop. */
 static void console_wait(struct console *console)
 {
-	do
+	do {
 		session_sweep(console);
-	while (!stop_wait(SWEEP_S * 1000));
+		day_key_sweep(console);
+	} while (!stop_wait(SWEEP_S * 1000));
 }
 
 int main(int argc, char **argv)

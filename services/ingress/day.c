@@ -70,6 +70,11 @@ static bool is_not_held(const struct entry *e)
 	return !e->held;
 }
 
+static bool is_due(const struct entry *e)
+{
+	return clock_now_us() >= e->day.dies_us;
+}
+
 /* Its key may have been destroyed since. */
 static bool is_old(const struct entry *e)
 {
@@ -100,7 +105,8 @@ static struct entry **bucket_of(struct days *days, const char *zone, int64_t utc
 	return &days->bucket[(hash >> 32) % BUCKETS];
 }
 
-/* Look among what is in memory; *stale tells that what was found is due to be fetched again. */
+/* Look among what is in memory and not due; *stale tells that what was found is due to be fetched
+ * again. */
 static bool days_look(
 	struct days *days, const char *zone, int64_t ts_us, struct day *out, bool *stale)
 {
@@ -108,7 +114,7 @@ static bool days_look(
 
 	for (struct entry *e = *bucket_of(days, zone, utc_day); e; e = e->next)
 		if (e->utc_day == utc_day && ts_us >= e->day.starts_us && ts_us < e->day.ends_us &&
-			!strcmp(e->zone, zone)) {
+			!is_due(e) && !strcmp(e->zone, zone)) {
 			*out = e->day;
 			*stale = now - e->fetched_mono_us > ENTRY_LIFE_US;
 			return true;
@@ -141,20 +147,21 @@ static int day_fetch(
 
 	snprintf(seconds, sizeof seconds, "%lld.%06lld", (long long)(ts_us / US_PER_SECOND),
 		(long long)(ts_us % US_PER_SECOND));
-	rc = pg_pool_run(days->pool, &row,
+	rc = pg_pool_run_secret(days->pool, &row,
 		"select d.date - date '1970-01-01', (extract(epoch from d.starts) * "
 		"1000000)::bigint, "
-		"(extract(epoch from d.ends) * 1000000)::bigint, encode(day_key_for(d.date), "
-		"'hex') "
-		"from local_day($1, to_timestamp($2::numeric)) d",
+		"(extract(epoch from d.ends) * 1000000)::bigint, encode(k.key, 'hex'), "
+		"(extract(epoch from k.destroy_after) * 1000000)::bigint "
+		"from local_day($1, to_timestamp($2::numeric)) d, day_key_for(d.date) k",
 		2, params, err);
 	if (rc)
 		return rc;
 	out->date = pg_int(row, 0, 0);
 	out->starts_us = pg_int(row, 0, 1);
 	out->ends_us = pg_int(row, 0, 2);
+	out->dies_us = pg_int(row, 0, 4);
 	rc = day_key_read(out, PQgetvalue(row, 0, 3), err);
-	PQclear(row);
+	pg_clear_secret(row);
 	return rc;
 }
 
@@ -185,17 +192,18 @@ static int days_keep(struct days *days, const char *zone, int64_t utc_day, const
 	return 0;
 }
 
-int days_hold(struct days *days, const char *zone, int64_t date, int64_t starts_us, int64_t ends_us,
-	const char *key_hex, struct err *err)
+int days_hold(struct days *days, const char *zone, const struct day *day, const char *key_hex,
+	struct err *err)
 {
-	struct day day = { .date = date, .starts_us = starts_us, .ends_us = ends_us };
-	int rc = day_key_read(&day, key_hex, err);
+	struct day keyed = *day;
+	int rc = day_key_read(&keyed, key_hex, err);
 
 	pthread_mutex_lock(&days->lock);
-	for (int64_t utc = utc_day_of(starts_us); !rc && utc <= utc_day_of(ends_us - 1); utc++)
-		rc = days_keep(days, zone, utc, &day, true, err);
+	for (int64_t utc = utc_day_of(day->starts_us); !rc && utc <= utc_day_of(day->ends_us - 1);
+		utc++)
+		rc = days_keep(days, zone, utc, &keyed, true, err);
 	pthread_mutex_unlock(&days->lock);
-	sodium_memzero(&day, sizeof day);
+	sodium_memzero(&keyed, sizeof keyed);
 	return rc;
 }
 
@@ -221,6 +229,13 @@ void days_still_hold(struct days *days)
 	pthread_mutex_unlock(&days->lock);
 }
 
+void days_forget_due(struct days *days)
+{
+	pthread_mutex_lock(&days->lock);
+	days_forget(days, is_due);
+	pthread_mutex_unlock(&days->lock);
+}
+
 int days_find(struct days *days, const char *zone, int64_t ts_us, struct day *out, struct err *err)
 {
 	bool stale = false, found, away;
@@ -239,6 +254,8 @@ int days_find(struct days *days, const char *zone, int64_t ts_us, struct day *ou
 	pthread_mutex_lock(&days->lock);
 	if (rc == -ECONNRESET || rc == -EAGAIN)
 		days->away_mono_us = clock_mono_us() + AWAY_US;
+	else if (!rc && clock_now_us() >= fresh.dies_us) /* by our clock, and not by its */
+		rc = err_set(err, -EAGAIN, "days: the key of this day is being destroyed");
 	else if (!rc)
 		rc = days_keep(days, zone, utc_day_of(ts_us), &fresh, false, err);
 	pthread_mutex_unlock(&days->lock);

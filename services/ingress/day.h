@@ -13,6 +13,7 @@
 struct day {
 	int64_t date;               /* days since 1970-01-01 */
 	int64_t starts_us, ends_us; /* its bounds in the zone */
+	int64_t dies_us; /* from then on its keys are nobody's: they are not used, and wiped */
 	struct event_day_keys keys;
 };
 
@@ -22,9 +23,10 @@ struct days;
 int days_open(struct days **out, struct pg_pool *pool, struct err *err) MUST_CHECK;
 void days_close(struct days **days);
 
-/* Hold a day that will be asked for: zone, date, its bounds, its key in hex. -EINVAL: no key. */
-int days_hold(struct days *days, const char *zone, int64_t date, int64_t starts_us, int64_t ends_us,
-	const char *key_hex, struct err *err) MUST_CHECK;
+/* Hold a day (all but its keys) that will be asked for, with its key in hex. -EPROTO: no
+ * key. */
+int days_hold(struct days *days, const char *zone, const struct day *day, const char *key_hex,
+	struct err *err) MUST_CHECK;
 
 /* Hold none any more: before all of a new snapshot are held. */
 void days_let_go(struct days *days);
@@ -32,6 +34,10 @@ void days_let_go(struct days *days);
 /* Those held are what the database has, as of now; others are forgotten when they have become old.
  */
 void days_still_hold(struct days *days);
+
+/* Wipe and forget those that are due, whether the database can be asked or not. Every few seconds.
+ */
+void days_forget_due(struct days *days);
 
 /* The day of ts_us in zone, copied to *out. A day that is not in memory is fetched: -ECONNRESET,
  * -EAGAIN when the database cannot give it now (503: nothing may be kept without a key); -EINVAL:

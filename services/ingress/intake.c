@@ -33,11 +33,13 @@ int intake_event(struct intake *in, const struct site *site, struct event *ev,
 	unsigned char sealed[EVENT_SEALED_BYTES];
 	msgpack_sbuffer wire;
 	struct day day;
-	int rc = days_find(in->days, site->zone, ev->ts_us, &day, err);
+	int rc = 0;
 
 	if (client->id.len > EVENT_VISITOR_MOST)
 		rc = err_set(err, -EINVAL, "the visitor's id has more than %d bytes",
 			EVENT_VISITOR_MOST);
+	if (!rc)
+		rc = days_find(in->days, site->zone, ev->ts_us, &day, err);
 	if (rc == -EPROTO || rc == -ENOSYS) /* not the event's fault, and may be mended */
 		rc = -EAGAIN;
 	if (rc)

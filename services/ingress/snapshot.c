@@ -5,6 +5,7 @@
 #include <glob.h>
 #include <jansson.h>
 #include <limits.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sodium.h>
@@ -15,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/pg.h"
 #include "lib/secret.h"
@@ -38,12 +40,15 @@ struct tables {
 	struct name *names; /* sorted */
 	struct key *keys;   /* sorted by hash, then site */
 	size_t site_count, name_count, key_count;
+	int64_t dies_us; /* the first of the days' keys that is due */
 };
 
 struct snapshot {
 	char *conninfo, *path;
 	struct days *days;
 	char *text; /* that the tables were made of; the thread's own. It holds day keys */
+	bool kept;  /* the text is on disk */
+	bool save_fails;
 	pthread_t thread;
 	bool thread_runs;
 	int stop_fd;
@@ -58,6 +63,14 @@ static void secret_text_free(char **text)
 		sodium_memzero(*text, strlen(*text));
 	free(*text);
 	*text = NULL;
+}
+
+/* For jansson: it has day keys in what it frees. */
+static void wiping_free(void *memory)
+{
+	if (memory)
+		sodium_memzero(memory, malloc_usable_size(memory));
+	free(memory);
 }
 
 static void tables_free(struct tables *t)
@@ -107,10 +120,11 @@ static const char snapshot_sql[] =
 	"'days', (select coalesce(json_agg(json_build_array(zone, date - date '1970-01-01', "
 	"(extract(epoch from local_midnight(zone, date)) * 1000000)::bigint, "
 	"(extract(epoch from local_midnight(zone, date + 1)) * 1000000)::bigint, "
-	"encode(day_key_for(date), 'hex')) order by zone, date), '[]') "
+	"encode(key, 'hex'), (extract(epoch from destroy_after) * 1000000)::bigint) "
+	"order by zone, date), '[]') "
 	"from (select distinct zone from site) z, "
 	"lateral (select (now() at time zone z.zone)::date + n as date "
-	"from generate_series(-1, 7) n) d))";
+	"from generate_series(-1, 7) n) d, lateral day_key_for(date) k))";
 
 static int damaged(struct err *err)
 {
@@ -207,24 +221,41 @@ static int read_keys(struct tables *t, const json_t *keys, struct err *err)
 	return 0;
 }
 
-static int read_days(struct days *days, const json_t *rows, struct err *err)
+/* A row of the days, whose texts stay the row's. */
+static int read_day(struct day *day, const char **zone, const char **key_hex, const json_t *row,
+	struct err *err)
+{
+	json_int_t date, starts_us, ends_us, dies_us;
+
+	if (json_unpack((json_t *)(uintptr_t)row, "[sIIIsI]", zone, &date, &starts_us, &ends_us,
+		    key_hex, &dies_us))
+		return damaged(err);
+	*day = (struct day){
+		.date = date, .starts_us = starts_us, .ends_us = ends_us, .dies_us = dies_us
+	};
+	return 0;
+}
+
+static int read_days(struct tables *t, struct days *days, const json_t *rows, struct err *err)
 {
 	const json_t *row;
 	size_t i;
 	int rc = 0;
 
 	days_let_go(days);
+	t->dies_us = INT64_MAX;
 	json_array_foreach(rows, i, row)
 	{
 		const char *zone, *hex;
-		json_int_t date, starts_us, ends_us;
+		struct day day;
 
-		if (json_unpack((json_t *)(uintptr_t)row, "[sIIIs]", &zone, &date, &starts_us,
-			    &ends_us, &hex))
-			return damaged(err);
-		rc = days_hold(days, zone, date, starts_us, ends_us, hex, err);
+		rc = read_day(&day, &zone, &hex, row, err);
+		if (!rc)
+			rc = days_hold(days, zone, &day, hex, err);
 		if (rc)
 			break;
+		if (day.dies_us < t->dies_us)
+			t->dies_us = day.dies_us;
 	}
 	return rc;
 }
@@ -243,36 +274,13 @@ static int text_read(struct tables **out, struct days *days, const char *text, s
 	if (!rc)
 		rc = read_keys(t, keys, err);
 	if (!rc)
-		rc = read_days(days, rows, err);
+		rc = read_days(t, days, rows, err);
 	json_decref(root);
 	if (rc)
 		tables_free(t);
 	else
 		*out = t;
 	return rc;
-}
-
-/* Keep the text on disk, for a start without the database; whole or not at all. */
-static void text_save(const struct snapshot *s, const char *text)
-{
-	size_t len = strlen(text);
-	char making[PATH_MAX];
-	int fd, rc = 0;
-
-	/* Ingresses that share the folder each make theirs; the last one stays. */
-	snprintf(making, sizeof making, "%s.%ld", s->path, (long)getpid());
-	fd = open(making, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0 || write(fd, text, len) != (ssize_t)len || fdatasync(fd))
-		rc = -errno;
-	if (fd >= 0)
-		close(fd);
-	if (!rc && rename(making, s->path))
-		rc = -errno;
-	if (rc) {
-		unlink(making);
-		log_warn("snapshot: cannot be kept on disk file=%s error=%s", s->path,
-			strerror(-rc));
-	}
 }
 
 /* What an ingress that was killed in text_save() left: it has day keys in it. */
@@ -290,20 +298,48 @@ static void leftovers_remove(const struct snapshot *s)
 	globfree(&found);
 }
 
+/* Keep the text on disk, for a start without the database; whole or not at all. */
+static void text_save(struct snapshot *s)
+{
+	size_t len = strlen(s->text);
+	char making[PATH_MAX];
+	int fd, rc = 0;
+
+	leftovers_remove(s);
+	/* Ingresses that share the folder each make theirs; the last one stays. */
+	snprintf(making, sizeof making, "%s.%ld", s->path, (long)getpid());
+	fd = open(making, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0 || write(fd, s->text, len) != (ssize_t)len || fdatasync(fd))
+		rc = -errno;
+	if (fd >= 0)
+		close(fd);
+	if (!rc && rename(making, s->path))
+		rc = -errno;
+	if (rc)
+		unlink(making);
+	if (rc && !s->save_fails)
+		log_warn("snapshot: cannot be kept on disk file=%s error=%s", s->path,
+			strerror(-rc));
+	if (!rc && s->save_fails)
+		log_info("snapshot: is kept on disk again");
+	s->save_fails = rc != 0;
+	s->kept = !rc;
+}
+
 /* What an earlier ingress kept there, NULL when there is nothing; yours. */
 static char *text_load(const struct snapshot *s)
 {
-	FILE *f = fopen(s->path, "re");
+	int fd = open(s->path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
 	char *text = NULL;
-	size_t size = 0;
 
-	if (!f)
+	if (fd < 0)
 		return NULL;
-	if (getdelim(&text, &size, '\0', f) < 0) {
-		free(text);
-		text = NULL;
-	}
-	fclose(f);
+	if (!fstat(fd, &st))
+		text = calloc(1, (size_t)st.st_size + 1);
+	if (text && read(fd, text, (size_t)st.st_size) != st.st_size)
+		secret_text_free(&text);
+	close(fd);
 	return text;
 }
 
@@ -322,8 +358,51 @@ static int text_use(struct snapshot *s, char **text, struct err *err)
 	tables_free(old);
 	secret_text_free(&s->text);
 	s->text = *text;
+	s->kept = false;
 	*text = NULL;
 	return 0;
+}
+
+/* The same text without the days that are due; yours. */
+static char *text_without_due(const char *text)
+{
+	json_t *root = json_loads(text, 0, NULL), *rows = json_object_get(root, "days");
+	size_t i = json_array_size(rows);
+	char *left = NULL;
+	struct err err;
+
+	while (i--) {
+		const char *zone, *hex;
+		struct day day;
+
+		if (read_day(&day, &zone, &hex, json_array_get(rows, i), &err) ||
+			clock_now_us() >= day.dies_us)
+			json_array_remove(rows, i);
+	}
+	if (root)
+		left = json_dumps(root, JSON_COMPACT);
+	json_decref(root);
+	return left;
+}
+
+/* Let go of the days that are due. With the database at hand the text has none; without it they
+ * would stay as long as it is away. */
+static void text_expire(struct snapshot *s)
+{
+	struct err err = { 0 };
+	char *left;
+
+	days_forget_due(s->days);
+	if (!s->tables || clock_now_us() < s->tables->dies_us)
+		return;
+	left = text_without_due(s->text);
+	if (!left || text_use(s, &left, &err))
+		log_error("snapshot: days that are due cannot be taken out: %s", err.msg);
+	else
+		text_save(s);
+	if (!s->kept) /* rather none than this one */
+		unlink(s->path);
+	secret_text_free(&left);
 }
 
 /* --- the thread ---------------------------------------------------------------------------------
@@ -338,16 +417,17 @@ static int text_fetch(struct snapshot *s, PGconn *conn, struct err *err)
 	if (rc)
 		return rc;
 	text = strdup(PQgetvalue(row, 0, 0));
-	PQclear(row);
+	pg_clear_secret(row);
 	if (!text)
 		return err_set(err, -ENOMEM, "snapshot: no memory");
 	if (s->text && !strcmp(s->text, text)) {
 		days_still_hold(s->days);
 	} else {
+		pg_overwrite(conn, strlen(text) + (s->text ? strlen(s->text) : 0));
 		rc = text_use(s, &text, err);
-		if (!rc)
-			text_save(s, s->text);
 	}
+	if (!rc && !s->kept)
+		text_save(s);
 	secret_text_free(&text);
 	return rc;
 }
@@ -400,10 +480,11 @@ static void *snapshot_main(void *arg)
 	PGconn *conn = NULL;
 	struct err err = { 0 };
 
-	do
+	do {
 		if (refresh(s, &conn, &err))
 			log_debug("snapshot: %s", err.msg);
-	while (!wait_for_change(s, conn));
+		text_expire(s);
+	} while (!wait_for_change(s, conn));
 	PQfinish(conn);
 	return NULL;
 }
@@ -417,6 +498,7 @@ int snapshot_open(struct snapshot **out, const char *conninfo, const char *folde
 
 	if (!s)
 		return err_set(err, -ENOMEM, "snapshot");
+	json_set_alloc_funcs(malloc, wiping_free);
 	pthread_rwlock_init(&s->lock, NULL);
 	s->problem = (struct err){ -EAGAIN, "no snapshot of sites has been taken yet" };
 	s->stop_fd = eventfd(0, EFD_CLOEXEC);
@@ -429,9 +511,13 @@ int snapshot_open(struct snapshot **out, const char *conninfo, const char *folde
 	if (!rc)
 		leftovers_remove(s);
 	kept = rc ? NULL : text_load(s);
-	if (kept && text_use(s, &kept, err))
+	if (kept && text_use(s, &kept, err)) {
 		log_warn("snapshot: the one on disk is of no use file=%s: %s", s->path, err->msg);
+		unlink(s->path); /* it may have keys in it that are due */
+	}
 	secret_text_free(&kept);
+	if (!rc)
+		text_expire(s);
 	if (!rc && pthread_create(&s->thread, NULL, snapshot_main, s))
 		rc = err_set(err, -EAGAIN, "snapshot: no thread");
 	s->thread_runs = !rc;

@@ -35,9 +35,12 @@ struct snapshot;
 
 /* Start taking snapshots from the app database in a thread of its own; the first may be a while in
  * coming, and until then the one that lies in folder/snapshot.json serves. days (borrowed until
- * snapshot_close()) is told of the days in it. */
+ * snapshot_close()) is told of the days in it. A day whose key is due is taken out of all three,
+ * file, memory and days, at once at the start and then within seconds, also while the database is
+ * away. */
 int snapshot_open(struct snapshot **out, const char *conninfo, const char *folder,
 	struct days *days, struct err *err) MUST_CHECK;
+
 /* Take no more; look-ups go on. */
 void snapshot_stop(struct snapshot *s);
 void snapshot_close(struct snapshot **snapshot);

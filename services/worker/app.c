@@ -6,10 +6,12 @@
 
 #include "lib/clock.h"
 
-#define SLOTS    1024 /* direct-mapped: sites by their number, dates by theirs */
-#define LIFE_US  (60 * US_PER_SECOND)
-#define RETRY_US (10 * US_PER_SECOND)
-#define ASK_MS   2000 /* a transaction waits meanwhile, and may be taken for a stopped one */
+#define SLOTS   1024 /* direct-mapped: sites by their number, dates by theirs */
+#define LIFE_US (60 * US_PER_SECOND)
+/* A key that was destroyed may have been made anew, for an older date. */
+#define DESTROYED_LIFE_US US_PER_SECOND
+#define RETRY_US          (10 * US_PER_SECOND)
+#define ASK_MS            2000 /* a transaction waits meanwhile, and may be taken for a stopped one */
 
 struct site_slot {
 	uint32_t site_id; /* 0: free */
@@ -20,14 +22,14 @@ struct site_slot {
 struct day_slot {
 	int64_t date;
 	int64_t fetched_mono_us; /* 0: free */
-	bool destroyed;
+	int64_t dies_us;         /* 0: the keys were destroyed */
 	struct event_day_keys keys;
 };
 
 struct app {
 	char *conninfo;
 	PGconn *conn; /* it also hears that something changed */
-	int64_t retry_mono_us;
+	int64_t retry_mono_us, sweep_mono_us;
 	struct site_slot *sites;
 	struct day_slot *days;
 };
@@ -107,11 +109,32 @@ static int run(
 	return rc;
 }
 
+/* Keys are due by our own clock, too: the database may be away. */
+static void day_expire(struct day_slot *slot)
+{
+	if (!slot->dies_us || clock_now_us() < slot->dies_us)
+		return;
+	sodium_memzero(&slot->keys, sizeof slot->keys);
+	slot->dies_us = 0;
+}
+
+static void days_sweep(struct app *app)
+{
+	int64_t now = clock_mono_us();
+
+	if (now < app->sweep_mono_us)
+		return;
+	app->sweep_mono_us = now + LIFE_US;
+	for (size_t i = 0; i < SLOTS; i++)
+		day_expire(&app->days[i]);
+}
+
 void app_follow(struct app *app)
 {
 	PGnotify *notice;
 	bool changed = false;
 
+	days_sweep(app);
 	if (!app->conn || !PQconsumeInput(app->conn))
 		return;
 	for (; (notice = PQnotifies(app->conn)); changed = true)
@@ -151,34 +174,52 @@ int app_site(struct app *app, uint32_t site_id, const struct app_site **site, st
 	return 0;
 }
 
+static void day_set(struct day_slot *slot, int64_t date, const PGresult *row)
+{
+	unsigned char key[32];
+
+	sodium_memzero(&slot->keys, sizeof slot->keys);
+	slot->date = date;
+	slot->fetched_mono_us = clock_mono_us();
+	slot->dies_us = 0;
+	if (!PQntuples(row) ||
+		sodium_hex2bin(key, sizeof key, PQgetvalue(row, 0, 0), 64, NULL, NULL, NULL))
+		return;
+	slot->dies_us = pg_int(row, 0, 1);
+	event_day_keys_derive(&slot->keys, key);
+	sodium_memzero(key, sizeof key);
+}
+
+static bool day_is_fresh(const struct day_slot *slot)
+{
+	return clock_mono_us() - slot->fetched_mono_us <
+	       (slot->dies_us ? LIFE_US : DESTROYED_LIFE_US);
+}
+
 int app_day_keys(struct app *app, int64_t date, const struct event_day_keys **keys, struct err *err)
 {
 	struct day_slot *slot = &app->days[(uint64_t)date % SLOTS];
-	int64_t now = clock_mono_us();
-	unsigned char key[32];
+	bool known = slot->date == date && slot->fetched_mono_us;
 	char number[24];
 	PGresult *row;
 	int rc;
 
-	*keys = slot->destroyed ? NULL : &slot->keys;
-	if (slot->date == date && slot->fetched_mono_us && now - slot->fetched_mono_us < LIFE_US)
-		return 0;
-	snprintf(number, sizeof number, "%lld", (long long)date);
-	rc = run(app, &row,
-		"select encode(key, 'hex') from day_key where date = date '1970-01-01' + "
-		"$1::integer",
-		number, err);
-	if (rc)
-		return slot->date == date && slot->fetched_mono_us ? 0 : rc;
-	slot->date = date;
-	slot->fetched_mono_us = now;
-	slot->destroyed = !PQntuples(row) || sodium_hex2bin(key, sizeof key, PQgetvalue(row, 0, 0),
-						     64, NULL, NULL, NULL);
-	sodium_memzero(&slot->keys, sizeof slot->keys);
-	if (!slot->destroyed)
-		event_day_keys_derive(&slot->keys, key);
-	sodium_memzero(key, sizeof key);
-	PQclear(row);
-	*keys = slot->destroyed ? NULL : &slot->keys;
+	if (!known || !day_is_fresh(slot)) {
+		snprintf(number, sizeof number, "%lld", (long long)date);
+		rc = run(app, &row,
+			"select encode(key, 'hex'), (extract(epoch from destroy_after) * "
+			"1000000)::bigint from day_key "
+			"where date = date '1970-01-01' + $1::integer and destroy_after > now()",
+			number, err);
+		if (rc && !known)
+			return rc;
+		if (!rc) {
+			day_set(slot, date, row);
+			pg_clear_secret(row);
+			pg_overwrite(app->conn, 1024);
+		}
+	}
+	day_expire(slot);
+	*keys = slot->dies_us ? &slot->keys : NULL;
 	return 0;
 }

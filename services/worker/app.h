@@ -23,11 +23,11 @@ int app_site(struct app *app, uint32_t site_id, const struct app_site **site,
 	struct err *err) MUST_CHECK;
 
 /* The keys of a date (days since 1970-01-01), lent until the next call; NULL when they were
- * destroyed. Errors as above. */
+ * destroyed, or are due to be. Errors as above. */
 int app_day_keys(struct app *app, int64_t date, const struct event_day_keys **keys,
 	struct err *err) MUST_CHECK;
 
-/* Hear what has changed in the app database; between two batches. */
+/* Hear what has changed in the app database, and wipe keys that are due; between two batches. */
 void app_follow(struct app *app);
 
 #endif

@@ -8,7 +8,8 @@ struct enrich {
 	struct ua_rules *ua;
 	struct geo_db *geo;
 	struct app *app;
-	bool geo_damaged; /* as was said in the log */
+	bool geo_damaged;          /* as was said in the log */
+	int64_t lost_address_date; /* likewise, the last one */
 };
 
 int enrich_open(struct enrich **out, const char *ua_rules, const char *geoip_db, struct app *app,
@@ -54,9 +55,14 @@ static int enrich_place(struct enrich *e, const struct event *ev, struct geo *ge
 	rc = app_day_keys(e->app, ev->address_date, &keys, err);
 	if (rc || !keys) /* the key was destroyed: nobody can know any more */
 		return rc;
+	/* Sealed with an earlier key of the date: of an older one a key is made again when events
+	 * of it come, and of any when the app database was lost. */
 	if (event_unseal(&client, keys, ev->site_id, ev->address, &ignored)) {
-		log_alarm("enrich: %s site=%u date=%lld", ignored.msg, ev->site_id,
-			(long long)ev->address_date);
+		if (ev->address_date != e->lost_address_date)
+			log_warn("enrich: places are unknown, the date has another key by now: %s "
+				 "site=%u date=%lld",
+				ignored.msg, ev->site_id, (long long)ev->address_date);
+		e->lost_address_date = ev->address_date;
 		return 0;
 	}
 	if (geo_find(e->geo, &client, geo, &ignored) && !e->geo_damaged) {

@@ -21,7 +21,7 @@ const OWNER = 'owner@example.org';
 const COMMAND_MS = 120000; // what runs longer hangs
 
 // A zone where it is about noon now: a retry over midnight is another event, which is no fault here.
-function zoneOfNoon() {
+export function zoneOfNoon() {
   const ahead = 12 - new Date().getUTCHours();
   return ahead ? `Etc/GMT${ahead > 0 ? '-' : '+'}${Math.abs(ahead)}` : 'Etc/UTC';
 }

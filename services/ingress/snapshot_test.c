@@ -1,0 +1,195 @@
+#include "lib/check.h"
+#include "services/ingress/snapshot.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/clock.h"
+#include "lib/secret.h"
+
+#define NOWHERE  "host=127.0.0.1 port=1" /* no database answers there */
+#define ZONE     "UTC"
+#define DUE_HEX  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define LIVE_HEX "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
+#define DAY_US   (86400 * US_PER_SECOND)
+#define WAIT_MS  20000
+
+struct fixture {
+	char folder[64], *path;
+	struct pg_pool *pool;
+	struct days *days;
+	struct snapshot *snapshot;
+	int64_t now_us;
+};
+
+static struct fixture fixture;
+
+static int setup(void **state)
+{
+	struct fixture *f = &fixture;
+	struct err err = { 0 };
+
+	snprintf(f->folder, sizeof f->folder, "/tmp/footfall-snapshot-XXXXXX");
+	if (!mkdtemp(f->folder))
+		return -1;
+	if (asprintf(&f->path, "%s/snapshot.json", f->folder) < 0)
+		return -1;
+	*state = f;
+	return secret_init(&err) || pg_pool_open(&f->pool, NOWHERE, "test", 1, &err) ||
+	       days_open(&f->days, f->pool, &err);
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	snapshot_close(&f->snapshot);
+	days_close(&f->days);
+	pg_pool_close(&f->pool);
+	unlink(f->path);
+	free(f->path);
+	return rmdir(f->folder);
+}
+
+/* A snapshot on disk: yesterday's key is due so many seconds from now, today's in days. */
+static void lay_down(struct fixture *f, int64_t due_s)
+{
+	FILE *file = fopen(f->path, "w");
+
+	f->now_us = clock_now_us();
+	assert_non_null(file);
+	fprintf(file,
+		"{\"sites\": [[7, \"9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d\", \"example.org\", "
+		"\"" ZONE "\", [[0, false]]]], \"keys\": [], \"days\": ["
+		"[\"" ZONE "\", 19999, %lld, %lld, \"" DUE_HEX "\", %lld], "
+		"[\"" ZONE "\", 20000, %lld, %lld, \"" LIVE_HEX "\", %lld]]}",
+		(long long)(f->now_us - DAY_US), (long long)f->now_us,
+		(long long)(f->now_us + due_s * US_PER_SECOND), (long long)f->now_us,
+		(long long)(f->now_us + DAY_US), (long long)(f->now_us + 4 * DAY_US));
+	assert_int_equal(fclose(file), 0);
+}
+
+static void open_it(struct fixture *f)
+{
+	struct err err = { 0 };
+
+	assert_int_equal(snapshot_open(&f->snapshot, NOWHERE, f->folder, f->days, &err), 0);
+}
+
+static bool file_has(const struct fixture *f, const char *text)
+{
+	char all[4096] = "";
+	FILE *file = fopen(f->path, "r");
+
+	if (!file)
+		return false;
+	assert_true(fread(all, 1, sizeof all - 1, file) > 0);
+	fclose(file);
+	return strstr(all, text) != NULL;
+}
+
+static int find(struct fixture *f, int64_t ts_us)
+{
+	struct day day;
+	struct err err;
+
+	return days_find(f->days, ZONE, ts_us, &day, &err);
+}
+
+static int find_due(struct fixture *f)
+{
+	return find(f, f->now_us - US_PER_SECOND);
+}
+
+static int find_live(struct fixture *f)
+{
+	return find(f, f->now_us + US_PER_SECOND);
+}
+
+static void an_ingress_that_was_down_for_long_neither_uses_nor_keeps_a_key_that_is_due(void **state)
+{
+	struct fixture *f = *state;
+	struct site site;
+	struct err err;
+
+	lay_down(f, -1);
+	open_it(f);
+	assert_int_equal(snapshot_ready(f->snapshot, &err), 0);
+	assert_true(snapshot_site(f->snapshot, SPAN("example.org"), &site));
+	assert_false(file_has(f, DUE_HEX));
+	assert_true(file_has(f, LIVE_HEX));
+	assert_int_equal(find_live(f), 0);
+	assert_true(find_due(f) != 0);
+}
+
+static void a_key_that_becomes_due_while_the_database_is_away_is_let_go_of(void **state)
+{
+	const struct timespec pause = { 0, 20 * 1000000L };
+	struct fixture *f = *state;
+	struct site site;
+
+	for (int tries = 0; tries < 10;
+		tries++) { /* this machine may be slow, and it due by then */
+		lay_down(f, 2);
+		open_it(f);
+		if (file_has(f, DUE_HEX) && !find_due(f))
+			break;
+		snapshot_close(&f->snapshot);
+	}
+	assert_non_null(f->snapshot);
+	for (int ms = 0; file_has(f, DUE_HEX) && ms < WAIT_MS; ms += 20)
+		nanosleep(&pause, NULL);
+	assert_false(file_has(f, DUE_HEX));
+	assert_true(file_has(f, LIVE_HEX));
+	assert_int_equal(find_live(f), 0);
+	assert_true(find_due(f) != 0);
+	assert_true(snapshot_site(f->snapshot, SPAN("example.org"), &site));
+}
+
+static void a_file_that_is_of_no_use_is_not_kept(void **state)
+{
+	struct fixture *f = *state;
+	FILE *file = fopen(f->path, "w");
+	struct err err;
+
+	assert_non_null(file);
+	fputs("{\"days\": [[\"" ZONE "\", 19999, 0, 1, \"" DUE_HEX "\"]]", file);
+	fclose(file);
+	open_it(f);
+	assert_int_equal(snapshot_ready(f->snapshot, &err), -EAGAIN);
+	assert_int_equal(access(f->path, F_OK), -1);
+}
+
+static void what_a_killed_ingress_left_half_made_goes(void **state)
+{
+	const struct timespec long_ago[2] = { { 1, 0 }, { 1, 0 } };
+	struct fixture *f = *state;
+	char left[600];
+	FILE *file;
+
+	snprintf(left, sizeof left, "%s.4711", f->path);
+	file = fopen(left, "w");
+	assert_non_null(file);
+	fclose(file);
+	assert_int_equal(utimensat(AT_FDCWD, left, long_ago, 0), 0);
+	open_it(f);
+	assert_int_equal(access(left, F_OK), -1);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(an_ingress_that_was_down_for_long_neither_uses_nor_keeps_a_key_that_is_due),
+		TEST(a_key_that_becomes_due_while_the_database_is_away_is_let_go_of),
+		TEST(a_file_that_is_of_no_use_is_not_kept),
+		TEST(what_a_killed_ingress_left_half_made_goes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
