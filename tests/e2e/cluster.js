@@ -22,13 +22,17 @@ function binaries() {
   return `${LIBRARY}/${versions.sort((a, b) => b - a)[0]}/bin`;
 }
 
+// A port that nobody has, and that no connection takes as its own end before it is used: the system gives
+// those from 32768 on.
 export async function freePort(host = '127.0.0.1') {
-  const server = net.createServer().listen(0, host);
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (let tries = 0; tries < 100; tries++) {
+    const server = net.createServer().listen(10000 + Math.floor(Math.random() * 9900), host);
+    const free = await once(server, 'listening').then(() => server.address().port, () => 0);
+    if (!free) continue;
+    server.close();
+    return free;
+  }
+  throw new Error('no free port');
 }
 
 // Run a program of the server as the user who may: PostgreSQL refuses root.

@@ -8,7 +8,7 @@ import http from 'node:http';
 import net from 'node:net';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { startCluster } from './cluster.js';
+import { freePort, startCluster } from './cluster.js';
 
 const CONSOLE = fileURLToPath(new URL(`../../${process.env.BUILD ?? 'build'}/bin/console`, import.meta.url));
 const DEADLINE_MS = 20000;
@@ -17,15 +17,6 @@ const PASSWORD = 'correct horse battery';
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 let cluster, proxy, console_, port, adminPort;
-
-async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port: free } = server.address();
-  server.close();
-  await once(server, 'close');
-  return free;
-}
 
 // Carries bytes between the console and the database; shut() is a database that has gone away.
 async function openProxy(listenPort, toPort) {

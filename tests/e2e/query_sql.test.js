@@ -7,7 +7,7 @@ import http from 'node:http';
 import net from 'node:net';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { startCluster } from './cluster.js';
+import { freePort, startCluster } from './cluster.js';
 
 const QUERY = fileURLToPath(new URL(`../../${process.env.BUILD ?? 'build'}/bin/query`, import.meta.url));
 const DEADLINE_MS = 20000;
@@ -15,15 +15,6 @@ const LIVE_MAX = 2;
 const [KEY, SESSION] = ['a-key-of-the-operator', 'a-session-of-ada'];
 
 let cluster, query;
-
-async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 async function until(question, what) {
   const end = Date.now() + DEADLINE_MS;
