@@ -241,6 +241,7 @@ static int turn(struct keep *k, struct err *err)
 
 	if (rc || !k->is_mine)
 		return rc;
+	/* Months come last, since they may have to wait, and then what else was in them. */
 	rc = run(k, NULL, "select partitions_ahead()", 0, NULL, err);
 	if (!rc)
 		rc = removals_end(k, err);

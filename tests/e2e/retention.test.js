@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { BIN } from '../parts/parts.js';
-import { proveDelivered, startParts } from '../parts/proof.js';
+import { isQuiet, proveDelivered, startParts } from '../parts/proof.js';
 import { until } from '../parts/until.js';
 import { batch, isTaken, once, pageView } from '../parts/visitors.js';
 import { difference, formatTables, readTables, sendStatements, tablesStatement } from '../property/apply.js';
@@ -329,7 +329,7 @@ test('of a removed site no row, no byte in the archive and no late event stays, 
   assert.deepEqual(stillHeld(gone.site_id), []);
 });
 
-test('an interrupted removal is ended by the console, or by asking again, and what holds no site any more blocks nobody', async () => {
+test('a removal that was interrupted, or that a restored database has forgotten, is ended by the console or by asking again', async () => {
   const one = await siteMake('half-one.example'), two = await siteMake('half-two.example');
   for (const site of [one, two]) {
     send(site, Array.from({ length: 20 }, (_, i) => view(2 * i + 2, Date.now() - i * DAY)));
@@ -341,8 +341,10 @@ test('an interrupted removal is ended by the console, or by asking again, and wh
   assert.equal((await stack.command('site', 'remove', two.property_id, '--yes')).domain, two.domain);
   assert.deepEqual(stillHeld(two.site_id), []);
   await assert.rejects(stack.command('site', 'remove', two.domain, '--yes'), /there is no site/);
+  sql(`delete from site_removed where id = ${two.site_id}`); // as an older dump
+  send(two, [view(2, Date.now())]);
   await consoleRunning('console-removal');
-  await becomes('the console has ended it', () => stillHeld(one.site_id).length === 0);
+  await becomes('the console has ended it', () => stillHeld(one.site_id).length + stillHeld(two.site_id).length === 0);
   await becomes('its name is gone, too', () => stack.database.sql(APP, 'select count(*) from site_removed where domain is not null').trim() === '0');
   const again = await siteMake('half-one.example');
   assert.notEqual(again.site_id, one.site_id);
@@ -374,4 +376,15 @@ test('a removal without --yes goes on only when the domain is typed', async () =
   const done = await typed('typed.example\n');
   assert.equal(done.code, 0);
   assert.match(done.stdout, /^typed\.example is removed/);
+});
+
+test('late events of the last site there was are dropped, too, and block nobody', async () => {
+  const [site] = stack.sites, ingress = stack.ingress('ingress-last', 10, { FOOTFALL_JOURNAL_DIR: stack.folder('last') });
+  await stack.running(ingress);
+  assert.ok(isTaken(await once(ingress.http, pageView(site, '/last'))));
+  stack.database.sql(APP, 'select site_remove(domain) from (select domain from site) s');
+  await becomes('it is on its way', async () => await ingress.metric('records_in_flight') === 1);
+  await stack.running(stack.worker('worker-last', 20, [ingress.link]));
+  assert.ok(await isQuiet([ingress]), 'it is done with');
+  assert.equal(await stack.number("select count(*) from string where value = '/last'"), 0);
 });
