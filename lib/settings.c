@@ -36,7 +36,7 @@ static const struct setting table[] = {
 	{ "FOOTFALL_APP_DB", SECRET, AT(app_db), FOR_SERVICES | FOR_CLI_APP_DB, "conninfo", 0, 0,
 		NULL, "PostgreSQL database of accounts and sites" },
 	{ "FOOTFALL_METRICS_DB", SECRET, AT(metrics_db),
-		FOR_WORKER | FOR_QUERY | FOR_CLI_METRICS_DB, "conninfo", 0, 0, NULL,
+		FOR_WORKER | FOR_QUERY | FOR_CONSOLE | FOR_CLI_METRICS_DB, "conninfo", 0, 0, NULL,
 		"PostgreSQL database of events" },
 	{ "FOOTFALL_TRUSTED_PROXIES", TEXT, AT(trusted_proxies),
 		FOR_INGRESS | FOR_QUERY | FOR_CONSOLE, "CIDR list", 0, 0, "127.0.0.0/8,::1/128",
@@ -57,6 +57,8 @@ static const struct setting table[] = {
 	{ "FOOTFALL_ARCHIVE_DAYS", INT, AT(archive_days), FOR_INGRESS, "days", 0, 3650, "3",
 		"how long delivered events are kept, so that a restored database gets what it "
 		"lacks; 0: not at all" },
+	{ "FOOTFALL_RETENTION_MONTHS", INT, AT(retention_months), FOR_CONSOLE, "months", 0, 1200,
+		"0", "how many whole months of events are kept besides the present one; 0: all" },
 	{ "FOOTFALL_DRAIN", TEXT, AT(drain), FOR_INGRESS, "none or all", 0, 0, "none",
 		"all: SIGTERM waits until the journal is delivered, where its folder will be "
 		"gone" },

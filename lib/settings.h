@@ -38,6 +38,7 @@ struct settings {
 	char *journal_dir;
 	int64_t journal_max_mib;
 	int64_t archive_days;
+	int64_t retention_months;
 	char *drain;
 	int64_t send_window;
 	char *link_secret;

@@ -67,6 +67,6 @@ cluster_roles() {
 			echo "revoke all on database footfall_$db from public;"
 		done
 		echo "grant connect on database footfall_app to footfall_ingress, footfall_worker, footfall_query, footfall_console;"
-		echo "grant connect on database footfall_metrics to footfall_worker, footfall_query;"
+		echo "grant connect on database footfall_metrics to footfall_worker, footfall_query, footfall_console;"
 	} | superuser postgres >"$home/log/roles.log" 2>&1 || fail roles
 }

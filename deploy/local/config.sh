@@ -255,7 +255,7 @@ become() { # name, pid of the supervisor
 		;;
 	console)
 		export FOOTFALL_CONSOLE_ADDR=127.0.0.1:$((port + 42)) FOOTFALL_APP_URL=$app_url
-		export FOOTFALL_APP_DB_FILE=$home/secrets/console.app
+		export FOOTFALL_APP_DB_FILE=$home/secrets/console.app FOOTFALL_METRICS_DB_FILE=$home/secrets/console.metrics
 		;;
 	esac
 	[ ${#program[@]} -gt 0 ] || program=("$bin/${name%-*}")

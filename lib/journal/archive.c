@@ -8,12 +8,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zstd.h>
 
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "lib/stop.h"
 
 #define SKIPPABLE_MAGIC  0x184d2a5fU /* RFC 8878: 0x184d2a50 to 0x184d2a5f */
 #define CHUNK            (64 << 10)
@@ -29,11 +32,15 @@ struct archive {
 };
 
 struct head {
-	uint32_t magic, len;
+	uint32_t magic, len; /* len: of what follows */
 	struct archive_summary summary;
+	uint64_t sifted; /* older files are without */
 };
 
-static_assert(sizeof(struct head) == 8 + 8 + 16 + 256 + 8, "no padding on disk");
+#define HEAD_LEN       (sizeof(struct head) - 8)
+#define HEAD_LEN_OLDER sizeof(struct archive_summary)
+
+static_assert(sizeof(struct head) == 8 + 8 + 16 + 256 + 8 + 8, "no padding on disk");
 
 struct file {
 	char name[NAME_SIZE];
@@ -143,9 +150,10 @@ static int compress_file(ZSTD_CCtx *z, char *in, char *out, int from_fd, int to_
 	return 0;
 }
 
-static int store_bytes(int to_fd, const struct archive_summary *summary, int segment_fd)
+static int store_bytes(
+	int to_fd, const struct archive_summary *summary, uint64_t sifted, int segment_fd)
 {
-	const struct head head = { SKIPPABLE_MAGIC, sizeof *summary, *summary };
+	const struct head head = { SKIPPABLE_MAGIC, HEAD_LEN, *summary, sifted };
 	ZSTD_CCtx *z = ZSTD_createCCtx();
 	char *buf = malloc(2 * CHUNK);
 	int rc = z && buf ? write_all(to_fd, &head, sizeof head) : -ENOMEM;
@@ -172,7 +180,7 @@ int archive_store(
 	file_name(summary, ".new", making);
 	unlinkat(a->fd, making, 0); /* of one that was killed here */
 	fd = openat(a->fd, making, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	rc = fd < 0 ? -errno : store_bytes(fd, summary, segment_fd);
+	rc = fd < 0 ? -errno : store_bytes(fd, summary, 0, segment_fd);
 	if (!rc && (renameat(a->fd, making, a->fd, name) || fsync(a->fd)))
 		rc = -errno;
 	if (fd >= 0)
@@ -316,8 +324,13 @@ uint64_t archive_bytes(struct archive *a)
 
 static int head_read(int fd, struct head *head)
 {
-	return pread(fd, head, sizeof *head, 0) == sizeof *head && head->magic == SKIPPABLE_MAGIC &&
-			       head->len == sizeof head->summary
+	ssize_t n = pread(fd, head, sizeof *head, 0);
+
+	if (n < (ssize_t)(8 + HEAD_LEN_OLDER) || head->magic != SKIPPABLE_MAGIC)
+		return -EBADMSG;
+	if (head->len == HEAD_LEN_OLDER)
+		head->sifted = 0;
+	return head->len == HEAD_LEN_OLDER || (head->len == HEAD_LEN && n == sizeof *head)
 		       ? 0
 		       : -EBADMSG;
 }
@@ -351,8 +364,13 @@ int archive_list(struct archive *a, struct archive_summary **list, size_t *count
 
 static int decompress_file(ZSTD_DCtx *z, char *in, char *out, int from_fd, int to_fd)
 {
-	off_t offset = sizeof(struct head);
+	struct head head;
 	size_t left = 1;
+	off_t offset;
+
+	if (head_read(from_fd, &head))
+		return -EBADMSG;
+	offset = 8 + head.len;
 
 	for (;;) {
 		ssize_t n = pread(from_fd, in, CHUNK, offset);
@@ -377,24 +395,177 @@ static int decompress_file(ZSTD_DCtx *z, char *in, char *out, int from_fd, int t
 	}
 }
 
+static int extract(int from_fd, int to_fd)
+{
+	ZSTD_DCtx *z = ZSTD_createDCtx();
+	char *buf = malloc(2 * CHUNK);
+	int rc = z && buf ? decompress_file(z, buf, buf + CHUNK, from_fd, to_fd) : -ENOMEM;
+
+	ZSTD_freeDCtx(z);
+	free(buf);
+	return rc;
+}
+
 int archive_extract(
 	struct archive *a, const struct archive_summary *summary, int to_fd, struct err *err)
 {
-	ZSTD_DCtx *z = ZSTD_createDCtx();
-	char *buf = malloc(2 * CHUNK), name[NAME_SIZE];
-	int fd, rc = z && buf ? 0 : -ENOMEM;
+	char name[NAME_SIZE];
+	int fd, rc;
 
 	file_name(summary, ".zst", name);
 	fd = openat(a->fd, name, O_RDONLY | O_CLOEXEC);
-	if (!rc && fd < 0)
-		rc = -errno;
-	if (!rc)
-		rc = decompress_file(z, buf, buf + CHUNK, fd, to_fd);
+	rc = fd < 0 ? -errno : extract(fd, to_fd);
 	if (!rc && fdatasync(to_fd))
 		rc = -errno;
 	if (fd >= 0)
 		close(fd);
-	ZSTD_freeDCtx(z);
-	free(buf);
 	return rc ? err_set(err, rc, "archive %s/%s: %s", a->path, name, strerror(-rc)) : 0;
+}
+
+/* --- sifting ---------------------------------------------------------------------------------- */
+
+/* A file without a name, that goes when it is closed. */
+static int scratch(const struct archive *a)
+{
+	int fd = openat(a->fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Give the file's name to another, as old as it is. */
+static int replace(const struct archive *a, const char *name, const char *with, int with_fd,
+	const struct stat *was)
+{
+	const struct timespec times[2] = { was->st_atim, was->st_mtim };
+
+	if (futimens(with_fd, times) || fdatasync(with_fd) ||
+		fchown(with_fd, was->st_uid, was->st_gid) || renameat(a->fd, with, a->fd, name) ||
+		fsync(a->fd))
+		return -errno;
+	return 0;
+}
+
+/* Write what was sifted in the file's place, compressed under its head, or, without one, as it is.
+ */
+static int sifted_store(const struct archive *a, const char *name, const struct head *head,
+	int sifted_fd, const struct stat *was)
+{
+	char making[NAME_SIZE + 8];
+	int fd, rc;
+
+	snprintf(making, sizeof making, "%s.sifted", name);
+	unlinkat(a->fd, making, 0); /* of one that was killed here */
+	fd = openat(a->fd, making, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	if (head) {
+		rc = store_bytes(fd, &head->summary, head->sifted, sifted_fd);
+	} else {
+		rc = sendfile(fd, sifted_fd, &(off_t){ 0 }, (size_t)was->st_size) == was->st_size
+			     ? 0
+			     : -EIO;
+	}
+	if (!rc)
+		rc = replace(a, name, making, fd, was);
+	if (rc)
+		unlinkat(a->fd, making, 0);
+	close(fd);
+	return rc;
+}
+
+/* Nothing has to go: only say so. */
+static int sifted_note(int fd, const struct head *head, const struct stat *was)
+{
+	const struct timespec times[2] = { was->st_atim, was->st_mtim };
+
+	return pwrite(fd, head, sizeof *head, 0) == sizeof *head && !futimens(fd, times) ? 0 : -EIO;
+}
+
+/* -EBADMSG: it cannot be read, so nobody can use it or tell what is in it. */
+static int stored_sift(struct archive *a, const char *name, int fd, const struct stat *was,
+	uint64_t number, sift_keeps *keeps, void *who)
+{
+	int plain = -1, kept = -1, rc;
+	struct sifted sifted;
+	struct head head;
+
+	rc = head_read(fd, &head);
+	if (rc || head.sifted >= number)
+		return rc;
+	plain = scratch(a);
+	kept = plain < 0 ? plain : scratch(a);
+	rc = kept < 0 ? kept : extract(fd, plain);
+	if (!rc)
+		rc = segment_sift(plain, kept, head.summary.number, keeps, who, &sifted);
+	if (!rc) {
+		bool as_it_is = !sifted.entries && !sifted.unreadable && head.len == HEAD_LEN;
+
+		head.sifted = number;
+		rc = as_it_is ? sifted_note(fd, &head, was)
+			      : sifted_store(a, name, &head, kept, was);
+	}
+	if (plain >= 0)
+		close(plain);
+	if (kept >= 0)
+		close(kept);
+	return rc;
+}
+
+/* A damaged one says nothing of itself, and is kept as it is unless something has to go. */
+static int damaged_sift(struct archive *a, const char *name, int fd, const struct stat *was,
+	sift_keeps *keeps, void *who)
+{
+	const char *dash = strchr(name, '-');
+	uint64_t number = dash ? strtoull(dash + 1, NULL, 16) : 0;
+	struct sifted sifted;
+	int kept = scratch(a), rc;
+
+	if (kept < 0)
+		return kept;
+	rc = segment_sift(fd, kept, number, keeps, who, &sifted);
+	if (!rc && sifted.entries)
+		rc = sifted_store(a, name, NULL, kept, was);
+	close(kept);
+	return rc;
+}
+
+/* Of several ingresses one sifts a file: who has its lock, while it has its name. */
+static int file_sift(
+	struct archive *a, const char *name, uint64_t number, sift_keeps *keeps, void *who)
+{
+	int fd = openat(a->fd, name, O_RDWR | O_CLOEXEC), rc = 0;
+	struct stat was, named;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (!flock(fd, LOCK_EX | LOCK_NB) && !fstat(fd, &was) && !fstatat(a->fd, name, &named, 0) &&
+		was.st_ino == named.st_ino)
+		rc = ends_with(name, ".zst") ? stored_sift(a, name, fd, &was, number, keeps, who)
+					     : damaged_sift(a, name, fd, &was, keeps, who);
+	if (rc == -EBADMSG) {
+		log_warn("archive: a file that cannot be read is deleted, as it may hold what must "
+			 "go file=%s/%s",
+			a->path, name);
+		rc = unlinkat(a->fd, name, 0) ? -errno : 0;
+	}
+	close(fd);
+	return rc;
+}
+
+int archive_sift(struct archive *a, uint64_t number, sift_keeps *keeps, void *who, struct err *err)
+{
+	struct file *files;
+	size_t count = files_find(a, &files);
+	int rc = 0;
+
+	for (size_t i = 0; i < count && !stop_wait(0); i++) {
+		int failed =
+			is_stored(&files[i]) ? file_sift(a, files[i].name, number, keeps, who) : 0;
+
+		if (failed)
+			rc = err_set(err, failed, "archive %s/%s: %s", a->path, files[i].name,
+				strerror(-failed));
+	}
+	free(files);
+	return rc;
 }

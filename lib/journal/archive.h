@@ -3,8 +3,9 @@
  * when there is none, its oldest file goes.
  *
  * A file is <producer>-<segment>.zst: a skippable frame (RFC 8878, section 3.1.2) with struct
- * archive_summary, then the segment as one zstd frame. The summary tells which records are inside
- * without reading them. Segments with damage are kept as they are, <producer>-<segment>.damaged. */
+ * archive_summary and the number it is sifted up to (0, or missing in older files: it is not), then
+ * the segment as one zstd frame. The summary tells which records are inside without reading them.
+ * Segments with damage are kept as they are, <producer>-<segment>.damaged. */
 #ifndef FOOTFALL_ARCHIVE_H
 #define FOOTFALL_ARCHIVE_H
 
@@ -14,6 +15,7 @@
 
 #include "lib/err.h"
 #include "lib/journal/segment.h"
+#include "lib/journal/sift.h"
 
 struct archive_summary {
 	uint64_t number; /* of the segment */
@@ -50,6 +52,13 @@ uint64_t archive_bytes(struct archive *a);
 
 /* The summaries of all segments, oldest first; *list is yours (free). */
 int archive_list(struct archive *a, struct archive_summary **list, size_t *count,
+	struct err *err) MUST_CHECK;
+
+/* Take the entries that are not to be kept out of all files that are not sifted up to `number`, a
+ * number that rises whenever there is more that must go, and write it down in them. A file is
+ * replaced whole or not at all, and keeps its age. Several ingresses may at the same time. Ends
+ * early, with 0, when the process is asked to end. On error the rest is for the next time. */
+int archive_sift(struct archive *a, uint64_t number, sift_keeps *keeps, void *who,
 	struct err *err) MUST_CHECK;
 
 /* Write the segment again, to to_fd. -EBADMSG: the file is damaged. */

@@ -552,6 +552,11 @@ void journal_expire(struct journal *j)
 	archive_expire(j->archive);
 }
 
+int journal_sift(struct journal *j, uint64_t number, sift_keeps *keeps, void *who, struct err *err)
+{
+	return archive_sift(j->archive, number, keeps, who, err);
+}
+
 /* --- open and close --------------------------------------------------------------------------- */
 
 static void conds_init(struct journal *j)

@@ -17,6 +17,7 @@
 #include "lib/err.h"
 #include "lib/journal/disk.h"
 #include "lib/journal/reader.h"
+#include "lib/journal/sift.h"
 #include "lib/span.h"
 
 #define JOURNAL_LANES      SEGMENT_LANES
@@ -91,6 +92,10 @@ void journal_roll(struct journal *j);
 
 /* Delete what has been in the archive for long enough. Any thread; now and then. */
 void journal_expire(struct journal *j);
+
+/* archive_sift() of its archive. Any thread. */
+int journal_sift(struct journal *j, uint64_t number, sift_keeps *keeps, void *who,
+	struct err *err) MUST_CHECK;
 
 struct journal_stats {
 	uint64_t segments, bytes, most_bytes, archive_bytes;

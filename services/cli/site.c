@@ -1,19 +1,26 @@
 /* footfall site …: the sites that are counted. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/pg.h"
 #include "services/cli/account.h"
 #include "services/cli/command.h"
+#include "services/cli/removal.h"
 #include "services/cli/result.h"
 #include "services/cli/stack.h"
 
 #define SITE_COLUMNS "s.id as site_id, s.property_id, s.domain, s.zone as timezone, s.identity"
 
-static void print_site(const PGresult *site, const char *app_url)
+static void print_columns(const PGresult *site)
 {
 	for (int c = 0; c < PQnfields(site); c++)
 		printf("%-12s %s\n", PQfname(site, c), PQgetvalue(site, 0, c));
+}
+
+static void print_site(const PGresult *site, const char *app_url)
+{
+	print_columns(site);
 	printf("\nThe line for its pages:\n  <script defer src=\"%s/js/%s.js\"></script>\n",
 		app_url, PQgetvalue(site, 0, 1));
 }
@@ -65,12 +72,88 @@ static int site_list(struct call *call, struct err *err)
 	return rc;
 }
 
-static int site_show(struct call *call, struct err *err)
+/* --- how long it is kept: that is known to the metrics database --------------------------------
+ */
+
+#define RETENTION_MOST 36500 /* days */
+
+static int retention_get(PGconn *metrics, const char *site_id, json_t **days, struct err *err)
 {
 	PGresult *found = NULL;
-	PGconn *db = NULL;
+	int rc = pg_run(
+		metrics, &found, "select days from retention where site_id = $1", 1, &site_id, err);
+
+	if (!rc)
+		*days = PQntuples(found) ? json_integer(pg_int(found, 0, 0)) : json_null();
+	PQclear(found);
+	return rc;
+}
+
+/* days: as it was given, a number or "none". The console is told. */
+static int retention_set(PGconn *metrics, const char *site_id, const char *days, struct err *err)
+{
+	const char *params[] = { site_id, days };
+	bool none = !strcmp(days, "none");
+	int rc = none ? pg_run(metrics, NULL, "delete from retention where site_id = $1", 1, params,
+				err)
+		      : pg_run(metrics, NULL,
+				"insert into retention values ($1, $2) on conflict (site_id) "
+				"do update set days = excluded.days",
+				2, params, err);
+
+	return rc ? rc : pg_run_simple(metrics, "notify footfall_keep", err);
+}
+
+static int retention_check(struct call *call, const char *days, struct err *err)
+{
+	long number;
+
+	if (!days || !strcmp(days, "none"))
+		return 0;
+	return call_number(call, "retention", 1, RETENTION_MOST, 0, &number, err);
+}
+
+/* The site with its limit. Takes nothing. */
+static int site_json(PGconn *metrics, const PGresult *site, json_t **out, struct err *err)
+{
+	json_t *days;
+	int rc = retention_get(metrics, PQgetvalue(site, 0, 0), &days, err);
+
+	if (!rc) {
+		*out = result_row(site, 0);
+		json_object_set_new(*out, "retention_days", days);
+	}
+	return rc;
+}
+
+static void print_site_kept(const PGresult *site, const json_t *kept, const char *app_url)
+{
+	const json_t *days = json_object_get(kept, "retention_days");
+
+	if (json_is_integer(days))
+		printf("%-12s %lld days\n", "retention", (long long)json_integer_value(days));
+	else
+		printf("%-12s none\n", "retention");
+	print_site(site, app_url);
+}
+
+static int open_both(struct stack *stack, PGconn **app, PGconn **metrics, struct err *err)
+{
+	int rc = stack_open(stack, FOR_CLI | FOR_CLI_APP_DB | FOR_CLI_METRICS_DB, err);
+
+	*app = *metrics = NULL;
+	if (!rc)
+		rc = stack_app_db(stack, app, err);
+	return rc ? rc : stack_metrics_db(stack, metrics, err);
+}
+
+static int site_show(struct call *call, struct err *err)
+{
+	PGconn *db = NULL, *metrics = NULL;
+	PGresult *found = NULL;
+	json_t *kept = NULL;
 	struct stack stack;
-	int rc = stack_open_app(&stack, &db, err);
+	int rc = open_both(&stack, &db, &metrics, err);
 
 	if (!rc)
 		rc = pg_run(db, &found,
@@ -83,43 +166,69 @@ static int site_show(struct call *call, struct err *err)
 			1, call->arg, err);
 	if (!rc && !PQntuples(found))
 		rc = err_set(err, -ENOENT, "there is no site \"%s\"", call->arg[0]);
+	if (!rc)
+		rc = site_json(metrics, found, &kept, err);
 	if (!rc && call->json)
-		rc = result_json(result_row(found, 0), err);
+		rc = result_json(json_incref(kept), err);
 	else if (!rc)
-		print_site(found, stack.settings.app_url);
+		print_site_kept(found, kept, stack.settings.app_url);
+	json_decref(kept);
 	PQclear(found);
 	PQfinish(db);
+	PQfinish(metrics);
 	stack_close(&stack);
 	return rc;
+}
+
+static void print_set(const PGresult *set, const struct call *call)
+{
+	const char *retention = call_option(call, "retention");
+
+	if (call_has(call, "timezone"))
+		printf("\nUntil it is counted anew, reports keep the days of the zone before:\n"
+		       "  footfall rebuild --site %s\n",
+			PQgetvalue(set, 0, 2));
+	if (call_has(call, "identity"))
+		puts("\nA change of identity holds from the site's next midnight on.");
+	if (retention && strcmp(retention, "none"))
+		puts("\nThe console deletes what is older, from now on; reports by day keep their "
+		     "numbers.");
 }
 
 static int site_set(struct call *call, struct err *err)
 {
 	const char *zone = call_option(call, "timezone"), *identity = call_option(call, "identity");
+	const char *days = call_option(call, "retention");
 	const char *params[] = { call->arg[0], zone, identity };
+	PGconn *db = NULL, *metrics = NULL;
 	PGresult *set = NULL;
-	PGconn *db = NULL;
+	json_t *kept = NULL;
 	struct stack stack;
-	int rc;
+	int rc = retention_check(call, days, err);
 
-	if (!zone && !identity)
-		return call_wrong(call, err, "site set needs --timezone or --identity");
-	rc = stack_open_app(&stack, &db, err);
+	if (rc)
+		return rc;
+	if (!zone && !identity && !days)
+		return call_wrong(
+			call, err, "site set needs --timezone, --identity or --retention");
+	rc = open_both(&stack, &db, &metrics, err);
 	if (!rc)
 		rc = pg_run(db, &set, "select " SITE_COLUMNS " from site_set($1, $2, $3) s", 3,
 			params, err);
-	if (!rc && call->json)
-		rc = result_json(result_row(set, 0), err);
-	else if (!rc)
-		print_site(set, stack.settings.app_url);
-	if (!rc && !call->json && zone)
-		printf("\nUntil it is counted anew, reports keep the days of the zone before:\n"
-		       "  footfall rebuild --site %s\n",
-			PQgetvalue(set, 0, 2));
-	if (!rc && !call->json && identity)
-		puts("\nA change of identity holds from the site's next midnight on.");
+	if (!rc && days)
+		rc = retention_set(metrics, PQgetvalue(set, 0, 0), days, err);
+	if (!rc)
+		rc = site_json(metrics, set, &kept, err);
+	if (!rc && call->json) {
+		rc = result_json(json_incref(kept), err);
+	} else if (!rc) {
+		print_site_kept(set, kept, stack.settings.app_url);
+		print_set(set, call);
+	}
+	json_decref(kept);
 	PQclear(set);
 	PQfinish(db);
+	PQfinish(metrics);
 	stack_close(&stack);
 	return rc;
 }
@@ -130,11 +239,27 @@ const struct command site_commands[] = {
 			{ "timezone", "ZONE", "whose days its reports have, as in Europe/Berlin" },
 			{ "identity", "KIND", "daily (the default) or persistent" } } },
 	{ "site list", NULL, "list the sites", NULL, site_list, { { NULL } } },
-	{ "site set", "DOMAIN|PROPERTY_ID", "change a site", NULL, site_set,
+	{ "site set", "DOMAIN|PROPERTY_ID", "change a site",
+		"With a limit of age, reports by day keep their numbers: only events, visits and "
+		"their pages\nare deleted, and what is older is not taken any more, from wherever "
+		"it "
+		"comes. Of visitors known\nby a persistent id, the month in which the limit lies "
+		"is "
+		"kept whole: they count once a month.",
+		site_set,
 		{ { "timezone", "ZONE", "whose days its reports have" },
-			{ "identity", "KIND",
-				"daily or persistent, from its next midnight on" } } },
+			{ "identity", "KIND", "daily or persistent, from its next midnight on" },
+			{ "retention", "DAYS|none",
+				"delete events and visits that are older than so many days" } } },
 	{ "site show", "DOMAIN|PROPERTY_ID", "show a site and the line for its pages", NULL,
 		site_show, { { NULL } } },
+	{ "site remove", "DOMAIN|PROPERTY_ID", "delete a site and all that was counted of it",
+		"Asks first. Its script and its keys stop working at once; its events are taken "
+		"out of the\ntables, and by the ingresses, within a minute of their running, out "
+		"of the "
+		"archive. Nothing\nbrings them back. Interrupted, the console goes on with it, or "
+		"it is "
+		"simply run again.",
+		site_remove, { { "yes", NULL, "do not ask" } } },
 	{ NULL },
 };

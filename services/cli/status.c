@@ -98,20 +98,20 @@ static json_t *rows_of(struct report *r, PGconn *db, const char *sql)
 	return rows;
 }
 
-/* The sites with what is stored of each; the two databases know each other by site_id only. */
+/* The sites with what is stored of each, of large tables by a sample; the two databases know each
+ * other by site_id only. */
 static json_t *sites_of(struct report *r, PGconn *app, PGconn *metrics)
 {
 	json_t *sites = rows_of(
 		r, app, "select id as site_id, domain, property_id from site order by domain");
-	json_t *counts = rows_of(r, metrics,
-		"select site_id, count(*) as events, min(ts) as first, max(ts) as last from event "
-		"group by site_id");
+	json_t *counts = rows_of(r, metrics, "select * from site_sizes()");
 	json_t *site, *count;
 	size_t i, j;
 
 	json_array_foreach(sites, i, site)
 	{
 		json_object_set_new(site, "events", json_integer(0));
+		json_object_set_new(site, "bytes", json_integer(0));
 		json_array_foreach(counts, j, count)
 		{
 			if (json_equal(json_object_get(site, "site_id"),
@@ -231,9 +231,28 @@ static void print_databases(const json_t *databases)
 	}
 }
 
+static void print_tables(const struct report *r)
+{
+	char bytes[RESULT_COUNT_SIZE];
+	const char *name;
+	json_t *one, *index;
+	size_t i;
+
+	json_array_foreach(json_object_get(r->root, "tables"), i, one)
+	{
+		printf("table    %-24s %16s bytes\n", text_of(one, "table"),
+			result_count(bytes, number_of(one, "bytes")));
+		json_object_foreach(json_object_get(one, "indexes"), name, index)
+		{
+			printf("  index    %-22s %16s\n", name,
+				result_count(bytes, (unsigned long long)json_integer_value(index)));
+		}
+	}
+}
+
 static void print_rest(const struct report *r)
 {
-	char count[RESULT_COUNT_SIZE];
+	char count[RESULT_COUNT_SIZE], bytes[RESULT_COUNT_SIZE];
 	json_t *one;
 	size_t i;
 
@@ -248,12 +267,15 @@ static void print_rest(const struct report *r)
 			result_count(count, number_of(r->root, "journal_bytes")));
 	json_array_foreach(json_object_get(r->root, "sites"), i, one)
 	{
-		printf("site     %-30s %12s events", text_of(one, "domain"),
-			result_count(count, number_of(one, "events")));
-		if (number_of(one, "events"))
+		printf("site     %-30s %s%12s events, %s bytes", text_of(one, "domain"),
+			json_is_false(json_object_get(one, "exact")) ? "about " : "",
+			result_count(count, number_of(one, "events")),
+			result_count(bytes, number_of(one, "bytes")));
+		if (*text_of(one, "first"))
 			printf(", %s to %s", text_of(one, "first"), text_of(one, "last"));
 		putchar('\n');
 	}
+	print_tables(r);
 	json_array_foreach(json_object_get(r->root, "gaps"), i, one)
 	{
 		printf("gap      producer %s lane %llu: %llu records missing after %llu, held up "
@@ -310,6 +332,8 @@ static void gather(struct report *r, const struct stack *stack)
 			json_integer((json_int_t)folder_bytes(journal, JOURNAL_DEPTH_MOST)));
 	json_object_set_new(r->root, "sites",
 		sites_of(r, app_asked ? app : NULL, metrics_asked ? metrics : NULL));
+	json_object_set_new(r->root, "tables",
+		rows_of(r, metrics_asked ? metrics : NULL, "select * from table_sizes()"));
 	/* Records that came before an earlier one of their lane: for a moment that is usual, for
 	 * long it means that the earlier one is lost to this database. */
 	json_object_set_new(r->root, "gaps", rows_of(r, metrics_asked ? metrics : NULL, gaps_sql));

@@ -12,6 +12,8 @@
 #include "lib/settings.h"
 #include "services/console/throttle.h"
 
+struct keep;
+
 struct console {
 	struct settings settings;
 	struct addr_nets trusted;
@@ -19,6 +21,7 @@ struct console {
 	struct throttle *by_client; /* failed logins of an address */
 	struct throttle *by_email;  /* failed logins for an account, from anywhere */
 	struct http_server *http, *admin;
+	struct keep *keep;        /* the metrics database in order */
 	atomic_llong db_failures; /* in a row; 0 while the database answers */
 	atomic_llong logins, logins_refused, logins_throttled;
 	atomic_llong day_keys_destroyed;

@@ -12,6 +12,7 @@
 #include "services/console/account.h"
 #include "services/console/console.h"
 #include "services/console/day_key.h"
+#include "services/console/keep.h"
 #include "services/console/session.h"
 #include "services/console/site.h"
 
@@ -76,11 +77,14 @@ static int console_open(struct console *console, struct err *err)
 		rc = http_server_open(&console->http, &http, err);
 	if (!rc)
 		rc = admin_open(&console->admin, &admin, err);
+	if (!rc) /* last: its thread ends with the signal only */
+		rc = keep_open(&console->keep, console, err);
 	return rc;
 }
 
 static void console_close(struct console *console)
 {
+	keep_close(&console->keep);
 	http_servers_close(&console->http, &console->admin);
 	pg_pool_close(&console->app);
 	throttle_close(&console->by_email);

@@ -24,6 +24,7 @@
 #define DRAIN_MS             3000 /* of delivering, from the signal on */
 #define DRAIN_LEAST_MS       300 /* for what came last, when the servers took all of that to close */
 #define EXPIRE_EVERY_S       60
+#define REMOVED_EVERY_S      5
 #define TRACKER_MOST         (64 << 10)
 
 struct ingress {
@@ -35,6 +36,8 @@ struct ingress {
 	struct sender *sender;
 	struct http_server *http, *admin;
 	char *tracker;
+	uint64_t removal;     /* the last one that is known */
+	bool removal_failing; /* as was said in the log */
 };
 
 static const struct http_route routes[] = {
@@ -230,6 +233,53 @@ static void roll_when_asked(struct ingress *g)
 		journal_roll(g->intake.journal);
 }
 
+struct removed {
+	uint32_t *sites;
+	size_t count;
+};
+
+static int site_order(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static bool is_of_a_site(void *who, struct span entry)
+{
+	const struct removed *removed = who;
+	struct event ev;
+	struct err ignored;
+
+	return event_decode(&ev, entry, &ignored) ||
+	       !bsearch(&ev.site_id, removed->sites, removed->count, sizeof *removed->sites,
+		       site_order);
+}
+
+/* Of a site that was removed nothing stays in the archive. What of it is in journals comes there
+ * when it is delivered (workers drop it); segments in use are ended for that. */
+static void removed_sites_forget(struct ingress *g)
+{
+	struct removed removed;
+	struct err err;
+	uint64_t removal;
+	int rc = snapshot_removed(
+		g->intake.snapshot, &removed.sites, &removed.count, &removal, &err);
+
+	if (!rc && removal != g->removal)
+		journal_roll(g->intake.journal);
+	if (!rc && removal)
+		rc = journal_sift(g->intake.journal, removal, is_of_a_site, &removed, &err);
+	if (!rc)
+		g->removal = removal;
+	if (rc && !g->removal_failing)
+		log_error("ingress: removed sites are in the archive still: %s", err.msg);
+	if (!rc && g->removal_failing)
+		log_info("ingress: removed sites are out of the archive");
+	g->removal_failing = rc != 0;
+	free(removed.sites);
+}
+
 /* Until the end is asked for, or the journal fails. */
 static int ingress_run(struct ingress *g, struct err *err)
 {
@@ -239,6 +289,8 @@ static int ingress_run(struct ingress *g, struct err *err)
 		roll_when_asked(g);
 		if (second % EXPIRE_EVERY_S == 0)
 			journal_expire(g->intake.journal);
+		if (second % REMOVED_EVERY_S == 0)
+			removed_sites_forget(g);
 	}
 	return 0;
 }

@@ -39,8 +39,10 @@ struct tables {
 	struct site *sites;
 	struct name *names; /* sorted */
 	struct key *keys;   /* sorted by hash, then site */
-	size_t site_count, name_count, key_count;
-	int64_t dies_us; /* the first of the days' keys that is due */
+	uint32_t *removed;  /* ascending */
+	uint64_t removal;   /* the number of the last one */
+	int64_t dies_us;    /* the first of the days' keys that is due */
+	size_t site_count, name_count, key_count, removed_count;
 };
 
 struct snapshot {
@@ -80,6 +82,7 @@ static void tables_free(struct tables *t)
 	free(t->sites);
 	free(t->names);
 	free(t->keys);
+	free(t->removed);
 	free(t);
 }
 
@@ -104,8 +107,9 @@ static void copy_text(char *to, size_t size, const char *from)
 /* --- the text: the database makes it, the disk keeps it -----------------------------------------
  */
 
-/* All that collection needs, as one JSON text: sites, keys that may ingest, and for every zone the
- * days from yesterday on with their keys, as far ahead as keys are made. */
+/* All that collection needs, as one JSON text: sites, those that were removed, keys that may
+ * ingest, and for every zone the days from yesterday on with their keys, as far ahead as keys are
+ * made. */
 static const char snapshot_sql[] =
 	"select json_build_object("
 	"'sites', (select coalesce(json_agg(json_build_array(id, property_id, domain, zone, "
@@ -113,6 +117,8 @@ static const char snapshot_sql[] =
 	"'persistent') "
 	"order by from_date desc) from site_identity i where i.site_id = site.id)) "
 	"order by id), '[]') from site), "
+	"'removed', (select coalesce(json_agg(id order by id), '[]') from site_removed), "
+	"'removal', (select coalesce(max(number), 0) from site_removed), "
 	"'keys', (select coalesce(json_agg(json_build_array(k.key_hash, coalesce(m.site_id, 0)) "
 	"order by k.key_hash, m.site_id), '[]') from api_key k "
 	"left join site_member m on m.account_id = k.account_id where k.revoked_at is null "
@@ -236,6 +242,20 @@ static int read_day(struct day *day, const char **zone, const char **key_hex, co
 	return 0;
 }
 
+/* NULL: of an ingress that did not know of them. */
+static int read_removed(struct tables *t, const json_t *ids, struct err *err)
+{
+	const json_t *id;
+	size_t i;
+
+	t->removed = calloc(json_array_size(ids) + 1, sizeof *t->removed);
+	if (!t->removed)
+		return err_set(err, -ENOMEM, "snapshot: no memory for sites");
+	json_array_foreach(ids, i, id) t->removed[t->removed_count++] =
+		(uint32_t)json_integer_value(id);
+	return 0;
+}
+
 static int read_days(struct tables *t, struct days *days, const json_t *rows, struct err *err)
 {
 	const json_t *row;
@@ -263,12 +283,18 @@ static int read_days(struct tables *t, struct days *days, const json_t *rows, st
 /* Make tables of the text, and let days know its days. */
 static int text_read(struct tables **out, struct days *days, const char *text, struct err *err)
 {
-	json_t *root = json_loads(text, 0, NULL), *sites, *keys, *rows;
+	json_t *root = json_loads(text, 0, NULL), *sites, *keys, *rows, *removed = NULL;
 	struct tables *t = calloc(1, sizeof *t);
 	int rc = t ? 0 : err_set(err, -ENOMEM, "snapshot: no memory");
+	json_int_t removal = 0;
 
-	if (!rc && json_unpack(root, "{sososo}", "sites", &sites, "keys", &keys, "days", &rows))
+	if (!rc && json_unpack(root, "{sososos?os?I}", "sites", &sites, "keys", &keys, "days",
+			   &rows, "removed", &removed, "removal", &removal))
 		rc = damaged(err);
+	if (!rc) {
+		t->removal = (uint64_t)removal;
+		rc = read_removed(t, removed, err);
+	}
 	if (!rc)
 		rc = read_sites(t, sites, err);
 	if (!rc)
@@ -612,4 +638,23 @@ bool snapshot_key_allows(struct snapshot *s, struct span token, uint32_t site_id
 			  s->tables->keys[low].site_id == site_id;
 	pthread_rwlock_unlock(&s->lock);
 	return allowed;
+}
+
+int snapshot_removed(
+	struct snapshot *s, uint32_t **ids, size_t *count, uint64_t *number, struct err *err)
+{
+	size_t bytes;
+	int rc = 0;
+
+	pthread_rwlock_rdlock(&s->lock);
+	*count = s->tables ? s->tables->removed_count : 0;
+	*number = s->tables ? s->tables->removal : 0;
+	bytes = *count * sizeof **ids;
+	*ids = malloc(bytes + 1);
+	if (!*ids)
+		rc = err_set(err, -ENOMEM, "snapshot: no memory for sites");
+	else if (bytes)
+		memcpy(*ids, s->tables->removed, bytes);
+	pthread_rwlock_unlock(&s->lock);
+	return rc;
 }

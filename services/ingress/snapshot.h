@@ -56,4 +56,9 @@ bool snapshot_site(struct snapshot *s, struct span name, struct site *out);
  * up by the token's hash, so nothing secret is compared byte by byte. */
 bool snapshot_key_allows(struct snapshot *s, struct span token, uint32_t site_id);
 
+/* The sites that were removed, ascending, and the number of the last removal, which rises with
+ * each; 0: none. *ids is yours (free). -ENOMEM. */
+int snapshot_removed(struct snapshot *s, uint32_t **ids, size_t *count, uint64_t *number,
+	struct err *err) MUST_CHECK;
+
 #endif

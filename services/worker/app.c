@@ -156,12 +156,14 @@ int app_site(struct app *app, uint32_t site_id, const struct app_site **site, st
 		return 0;
 	snprintf(number, sizeof number, "%u", site_id);
 	rc = run(app, &row,
-		"select domain, zone, exists (select from site) from (select) one "
-		"left join site on id = $1",
+		"select domain, zone, exists (select from site) or exists (select from "
+		"site_removed r "
+		"where r.id = $1::integer) from (select) one left join site on id = $1",
 		number, err);
 	if (rc) /* what was known a while ago will do */
 		return slot->site_id == site_id ? 0 : rc;
-	/* No site at all is no proof that this one was deleted: somebody restores the database. */
+	/* No site at all is no proof that this one was deleted: somebody restores the database. A
+	 * removal is. */
 	if (PQgetvalue(row, 0, 2)[0] != 't') {
 		PQclear(row);
 		return err_set(err, -EAGAIN, "the app database has no sites");

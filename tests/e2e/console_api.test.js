@@ -83,6 +83,7 @@ before(async () => {
   adminPort = await freePort();
   console_ = spawn(CONSOLE, [], { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env,
     FOOTFALL_APP_DB: cluster.conninfo('footfall_console', 'footfall_app', dbPort),
+    FOOTFALL_METRICS_DB: cluster.conninfo('footfall_console', 'footfall_metrics', dbPort),
     FOOTFALL_CONSOLE_ADDR: `127.0.0.1:${port}`, FOOTFALL_ADMIN_ADDR: `127.0.0.1:${adminPort}` } });
   console_.log = '';
   console_.stderr.on('data', (data) => { console_.log += data; });

@@ -119,6 +119,7 @@ export class Parts {
     const service = this.footfall(name, 'console', n, {
       FOOTFALL_CONSOLE_ADDR: `${host}:${HTTP_PORT}`,
       FOOTFALL_APP_DB: this.conninfo('console', 'app'),
+      FOOTFALL_METRICS_DB: this.conninfo('console', 'metrics'),
       ...env,
     }, options);
     return Object.assign(service, { http: { name, host, port: HTTP_PORT } });
@@ -181,6 +182,7 @@ export class Parts {
   async command(...args) {
     const running = promisify(execFile)(path.join(BIN, 'footfall'), [...args, '--json'], { env: {
       PATH: process.env.PATH, FOOTFALL_HOME: this.home, FOOTFALL_APP_DB: this.database.conninfo('postgres', 'footfall_app'),
+      FOOTFALL_METRICS_DB: this.database.conninfo('postgres', 'footfall_metrics'),
     }, timeout: COMMAND_MS });
     running.child.stdin.on('error', () => {}); // who reads no password may have ended
     running.child.stdin.end('correct horse battery');
