@@ -104,8 +104,9 @@ static json_t *sites_of(struct report *r, PGconn *app, PGconn *metrics)
 	json_t *sites = rows_of(
 		r, app, "select id as site_id, domain, property_id from site order by domain");
 	json_t *counts = rows_of(r, metrics,
-		"select site_id, count(*) as events, min(ts) as first, max(ts) as last from event "
-		"group by site_id");
+		"select site_id, count(*) as events, min(ts) as first, max(ts) as last, "
+		"exists (select from site s where s.site_id = event.site_id and build > 0) as "
+		"counted from event group by site_id");
 	json_t *site, *count;
 	size_t i, j;
 
@@ -252,6 +253,9 @@ static void print_rest(const struct report *r)
 			result_count(count, number_of(one, "events")));
 		if (number_of(one, "events"))
 			printf(", %s to %s", text_of(one, "first"), text_of(one, "last"));
+		if (json_is_false(json_object_get(one, "counted"))) /* older than visits are */
+			printf(", which no report shows: footfall rebuild --site %s",
+				text_of(one, "domain"));
 		putchar('\n');
 	}
 	json_array_foreach(json_object_get(r->root, "gaps"), i, one)
