@@ -104,7 +104,9 @@ static json_t *sites_of(struct report *r, PGconn *app, PGconn *metrics)
 {
 	json_t *sites = rows_of(
 		r, app, "select id as site_id, domain, property_id from site order by domain");
-	json_t *counts = rows_of(r, metrics, "select * from site_sizes()");
+	json_t *counts = rows_of(r, metrics,
+		"select z.*, events = 0 or exists (select from site s where s.site_id = z.site_id "
+		"and build > 0) as counted from site_sizes() z");
 	json_t *site, *count;
 	size_t i, j;
 
@@ -273,6 +275,9 @@ static void print_rest(const struct report *r)
 			result_count(bytes, number_of(one, "bytes")));
 		if (*text_of(one, "first"))
 			printf(", %s to %s", text_of(one, "first"), text_of(one, "last"));
+		if (json_is_false(json_object_get(one, "counted"))) /* older than visits are */
+			printf(", which no report shows: footfall rebuild --site %s",
+				text_of(one, "domain"));
 		putchar('\n');
 	}
 	print_tables(r);

@@ -4,23 +4,21 @@
 #define NOT_SET "(not set)"
 #define AUTO    "auto"
 
-/* The page a visit entered by: a visit of custom events only has none. */
-#define ENTRY_PAGE "case when kind = 1 then page else 0 end"
-
-/* Over `part`: visitors, pageviews, events, visits, started, bounces, seconds, visit_views. */
+/* Over `part` (sql.c). */
 static const struct metric metrics[] = {
-	{ "visitors", COUNTS_EVENTS, "coalesce(sum(visitors), 0)" },
+	{ "visitors", COUNTS_ACTIVITY | COUNTS_VISITORS, "coalesce(sum(visitors), 0)" },
 	{ "visits", COUNTS_VISITS, "coalesce(sum(visits), 0)" },
-	{ "pageviews", COUNTS_EVENTS, "coalesce(sum(pageviews), 0)" },
-	{ "events", COUNTS_EVENTS, "coalesce(sum(events), 0)" },
-	{ "views_per_visit", COUNTS_STARTED,
+	{ "pageviews", COUNTS_ACTIVITY, "coalesce(sum(pageviews), 0)" },
+	{ "events", COUNTS_ACTIVITY, "coalesce(sum(events), 0)" },
+	{ "views_per_visit", COUNTS_STARTED | COUNTS_VIEWS,
 		"coalesce(round(sum(visit_views) / nullif(sum(started), 0), 2), 0)" },
 	{ "bounce_rate", COUNTS_STARTED,
 		"coalesce(round(100 * sum(bounces) / nullif(sum(started), 0)), 0)" },
-	{ "visit_duration", COUNTS_STARTED, "round(sum(seconds) / nullif(sum(started), 0))" },
-	{ "percentage", COUNTS_EVENTS,
-		"coalesce(round(100 * sum(visitors) / nullif((select count(distinct visitor)"
-		" from per_visitor), 0), 1), 0)" },
+	{ "visit_duration", COUNTS_STARTED,
+		"round(sum(duration_ms) / 1000 / nullif(sum(started), 0))" },
+	{ "percentage", COUNTS_ACTIVITY | COUNTS_VISITORS | COUNTS_SHARE,
+		"coalesce(round(100 * sum(visitors) / nullif((select visitors from everyone), 0),"
+		" 1), 0)" },
 	{ "scroll_depth" },
 	{ "time_on_page" },
 	{ "conversion_rate" },
@@ -31,22 +29,19 @@ static const struct metric metrics[] = {
 };
 
 static const struct dimension dimensions[] = {
-	{ "event:page", LEVEL_EVENT, "page", ENTRY_PAGE, .unknown = NOT_SET },
-	{ "event:hostname", LEVEL_EVENT, "host", NULL, .unknown = NOT_SET },
-	{ "event:name", LEVEL_EVENT, "name", NULL,
-		.unknown = "pageview" }, /* a custom event has a name */
-	{ "visit:source", LEVEL_VISIT, "source", NULL, .unknown = DIRECT, .needs_visit = true },
-	{ "visit:referrer", LEVEL_VISIT, "referrer", NULL, .unknown = DIRECT, .needs_visit = true },
-	{ "visit:entry_page", LEVEL_VISIT, "page", ENTRY_PAGE, .unknown = NOT_SET,
-		.needs_visit = true },
-	{ "visit:exit_page", LEVEL_VISIT, "page", NULL, .unknown = NOT_SET, .leaving = true,
-		.needs_visit = true },
-	{ "visit:country", LEVEL_VISIT, "country", NULL, .unknown = NOT_SET },
-	{ "visit:browser", LEVEL_VISIT, "browser", NULL, .unknown = NOT_SET },
-	{ "visit:browser_version", LEVEL_VISIT, "browser_version", NULL, .unknown = NOT_SET },
-	{ "visit:os", LEVEL_VISIT, "os", NULL, .unknown = NOT_SET },
-	{ "visit:os_version", LEVEL_VISIT, "os_version", NULL, .unknown = NOT_SET },
-	{ "visit:device", LEVEL_VISIT, "device", NULL, .unknown = NOT_SET },
+	{ "event:page", LEVEL_PAGE, "page", NOT_SET, 1, "entry" },
+	{ "event:hostname", LEVEL_EVENT, "host", NOT_SET, 0, "host" },
+	{ "event:name", LEVEL_EVENT, "name", "pageview" }, /* a custom event has a name */
+	{ "visit:source", LEVEL_VISIT, "source", DIRECT, 4 },
+	{ "visit:referrer", LEVEL_VISIT, "referrer", DIRECT, 5 },
+	{ "visit:entry_page", LEVEL_VISIT, "entry", NOT_SET, 2 },
+	{ "visit:exit_page", LEVEL_VISIT, "exit", NOT_SET, 3 },
+	{ "visit:country", LEVEL_VISIT, "country", NOT_SET, 7 },
+	{ "visit:browser", LEVEL_VISIT, "browser", NOT_SET, 8 },
+	{ "visit:browser_version", LEVEL_VISIT, "browser_version", NOT_SET },
+	{ "visit:os", LEVEL_VISIT, "os", NOT_SET, 9 },
+	{ "visit:os_version", LEVEL_VISIT, "os_version", NOT_SET },
+	{ "visit:device", LEVEL_VISIT, "device", NOT_SET, 10 },
 	{ "time", LEVEL_TIME, AUTO },
 	{ "time:hour", LEVEL_TIME, "hour" },
 	{ "time:day", LEVEL_TIME, "day" },

@@ -10,9 +10,12 @@
 
 /* Which counts a metric is made of. */
 enum counts {
-	COUNTS_EVENTS = 1,  /* of page views and custom events, by their own time */
-	COUNTS_VISITS = 2,  /* how many visits */
-	COUNTS_STARTED = 4, /* what visits were like, by the time of their first event */
+	COUNTS_ACTIVITY = 1,  /* of page views and custom events, by their own time */
+	COUNTS_VISITS = 2,    /* how many visits */
+	COUNTS_STARTED = 4,   /* what visits were like, by the time of their first event */
+	COUNTS_VIEWS = 8,     /* how many page views they had */
+	COUNTS_VISITORS = 16, /* each visitor once */
+	COUNTS_SHARE = 32,    /* all visitors, whatever the dimensions */
 };
 
 struct metric {
@@ -22,20 +25,23 @@ struct metric {
 };
 
 enum level {
-	LEVEL_EVENT, /* each event has its own */
-	LEVEL_VISIT, /* one per visit: that of its landing (first page view, else custom event) */
+	LEVEL_EVENT, /* each event has its own; only events know it */
+	LEVEL_PAGE,  /* that of events which visit_page knows, too */
+	LEVEL_VISIT, /* one per visit (proto/words.md) */
 	LEVEL_TIME,
 };
 
 struct dimension {
 	const char *name;
 	enum level level;
-	const char *column;  /* of event, or the unit of a time; NULL: known, not built yet */
-	const char *landing; /* of a visit: over its landing event; NULL: the column */
-	bool leaving;        /* of a visit: the column of its last page view instead */
+	const char *column;  /* of event (and visit_page), or of visit, or the unit of a time; NULL:
+				known, not built yet */
 	const char *unknown; /* what a 0 is shown as */
-	bool needs_visit;    /* not the same for all events of a visitor */
+	int rollup;          /* its number in the rollups; 0: it has none */
+	const char *entered; /* of events: the column of visit with what it began with, or NULL */
 };
+
+#define ROLLUP_ENTRY 2 /* the rollup of entry pages */
 
 #define METRICS_MOST 8 /* all that are built */
 

@@ -142,14 +142,15 @@ int period_resolve(struct period *out, PGconn *conn, const struct range *range, 
 	const char *zone, bool trim, struct err *err)
 {
 	static const char sql[] =
-		"select starts, ends, first_date, starts_iso, last_iso,"
-		" extract(epoch from ends - starts)::bigint"
+		"select build, zone, starts, ends, first_date, end_date, first_month, end_month,"
+		" starts_iso, last_iso, whole_days, extract(epoch from ends - starts)::bigint"
 		" from report_range($1::integer, $2, $3, $4::integer, $5, $6, $7::boolean)";
 	char site[24], n[16];
 	const char *const params[] = { site, zone, range->kind, n, range->from, range->to,
 		trim ? "true" : "false" };
-	char *const texts[] = { out->starts, out->ends, out->first_date, out->starts_iso,
-		out->last_iso };
+	char *const texts[] = { out->build, out->zone, out->starts, out->ends, out->first_date,
+		out->end_date, out->first_month, out->end_month, out->starts_iso, out->last_iso };
+	const int count = sizeof texts / sizeof *texts;
 	PGresult *result = NULL;
 	int rc;
 
@@ -158,9 +159,10 @@ int period_resolve(struct period *out, PGconn *conn, const struct range *range, 
 	rc = pg_run(conn, &result, sql, 7, params, err);
 	if (rc)
 		return rc;
-	for (int i = 0; i < 5; i++)
-		snprintf(texts[i], RANGE_TEXT_SIZE, "%s", PQgetvalue(result, 0, i));
-	out->seconds = pg_int(result, 0, 5);
+	for (int i = 0; i < count; i++)
+		snprintf(texts[i], PERIOD_TEXT_SIZE, "%s", PQgetvalue(result, 0, i));
+	out->whole_days = *PQgetvalue(result, 0, count) == 't';
+	out->seconds = pg_int(result, 0, count + 1);
 	PQclear(result);
 	return out->seconds > 0 ? 0 : err_set(err, -EINVAL, "date_range ends before it begins");
 }

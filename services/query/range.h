@@ -13,6 +13,7 @@
 #define RANGE_DAYS_MOST   5000 /* of "Nd", the peers' bound */
 #define RANGE_MONTHS_MOST 100  /* of "Nmo" */
 #define RANGE_TEXT_SIZE   48
+#define PERIOD_TEXT_SIZE  64 /* a zone is the longest */
 
 struct range {
 	const char *kind;                                /* a word of report_range() */
@@ -23,15 +24,20 @@ struct range {
 /* Read the value of date_range. -EINVAL: the sentence says what it may be. */
 int range_parse(struct range *out, const json_t *value, struct err *err) MUST_CHECK;
 
-/* A range as it is now, in texts that PostgreSQL reads. */
+/* A range as it is now, and what to read for it, in texts that PostgreSQL reads: report_range() in
+ * deploy/schema/metrics says what each is. */
 struct period {
-	char starts[RANGE_TEXT_SIZE], ends[RANGE_TEXT_SIZE]; /* instants, the end exclusive */
-	char first_date[RANGE_TEXT_SIZE];                    /* local date of the start */
-	char starts_iso[RANGE_TEXT_SIZE], last_iso[RANGE_TEXT_SIZE]; /* local, with offset */
+	char build[PERIOD_TEXT_SIZE], zone[PERIOD_TEXT_SIZE];
+	char starts[PERIOD_TEXT_SIZE], ends[PERIOD_TEXT_SIZE];
+	char first_date[PERIOD_TEXT_SIZE], end_date[PERIOD_TEXT_SIZE];
+	char first_month[PERIOD_TEXT_SIZE], end_month[PERIOD_TEXT_SIZE];
+	char starts_iso[PERIOD_TEXT_SIZE], last_iso[PERIOD_TEXT_SIZE]; /* local, with offset */
+	bool whole_days;
 	int64_t seconds;
 };
 
-/* What the range is now, for this site in this zone; with trim, without what is still to come. */
+/* What the range is now, for this site; with trim, without what is still to come. The zone is that
+ * by which the site was counted, the given one before its first event. */
 int period_resolve(struct period *out, PGconn *conn, const struct range *range, int64_t site_id,
 	const char *zone, bool trim, struct err *err) MUST_CHECK;
 

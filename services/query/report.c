@@ -101,14 +101,18 @@ static int report_rows(struct report *r, PGconn *conn, struct err *err)
 	struct sql sql;
 	char site[24], limit[24], offset[24];
 	const char *const values[SQL_PARAMS_MOST] = { [SQL_SITE] = site,
-		[SQL_ZONE] = r->site.zone,
+		[SQL_BUILD] = r->period.build,
+		[SQL_ZONE] = r->period.zone,
 		[SQL_STARTS] = r->period.starts,
 		[SQL_ENDS] = r->period.ends,
 		[SQL_FIRST_DATE] = r->period.first_date,
+		[SQL_END_DATE] = r->period.end_date,
+		[SQL_FIRST_MONTH] = r->period.first_month,
+		[SQL_END_MONTH] = r->period.end_month,
 		[SQL_LIMIT] = limit,
 		[SQL_OFFSET] = offset };
 	const char *params[SQL_PARAMS_MOST];
-	int rc = sql_build(&sql, request, err);
+	int rc = sql_build(&sql, request, r->period.whole_days, err);
 
 	if (rc)
 		return rc;
@@ -125,7 +129,7 @@ static int report_rows(struct report *r, PGconn *conn, struct err *err)
 static int report_labels(struct report *r, PGconn *conn, struct err *err)
 {
 	const char *unit = r->request.dimensions[request_time_dimension(&r->request)]->column;
-	const char *const params[] = { r->site.zone, unit, r->period.starts, r->period.ends };
+	const char *const params[] = { r->period.zone, unit, r->period.starts, r->period.ends };
 
 	return pg_run(conn, &r->labels,
 		"select label from report_labels($1, $2, $3::timestamptz, $4::timestamptz)", 4,
@@ -313,7 +317,8 @@ int report_ready(void *service, struct err *err)
 
 	if (!rc)
 		rc = database_ready(query->metrics_db,
-			"select 'event_first(integer)'::regprocedure from event, string limit 0",
+			"select 'visit_running'::regproc from rollup_day, rollup_month, visit,"
+			" visit_page, event, string limit 0",
 			err);
 	return rc;
 }

@@ -311,18 +311,18 @@ static int metrics_fit_dimensions(const struct request *req, struct err *err)
 	for (int i = 0; i < req->metric_count; i++) {
 		if (req->metrics[i]->counts & COUNTS_STARTED)
 			of_visits = req->metrics[i];
-		if (!strcmp(req->metrics[i]->name, "percentage"))
+		if (req->metrics[i]->counts & COUNTS_SHARE)
 			share = req->metrics[i];
 	}
 	for (int i = 0; i < req->dimension_count; i++) {
 		const struct dimension *dimension = req->dimensions[i];
 
-		if (!strcmp(dimension->name, "event:page"))
+		if (dimension->level == LEVEL_PAGE)
 			by_page = true;
-		else if (dimension->level == LEVEL_EVENT)
+		else if (dimension->level == LEVEL_EVENT && (!of_events || !dimension->entered))
 			of_events = dimension;
 	}
-	if (by_page && of_events && !strcmp(of_events->name, "event:hostname"))
+	if (by_page && of_events && of_events->entered) /* the host of the page */
 		of_events = NULL;
 	if (of_visits && of_events)
 		return err_set(err, -EINVAL, "the metric \"%s\" cannot be told by \"%s\"",
@@ -378,12 +378,4 @@ int request_counts(const struct request *req)
 	for (int i = 0; i < req->metric_count; i++)
 		counts |= req->metrics[i]->counts;
 	return counts;
-}
-
-bool request_needs_visits(const struct request *req)
-{
-	for (int i = 0; i < req->dimension_count; i++)
-		if (req->dimensions[i]->needs_visit)
-			return true;
-	return request_counts(req) & (COUNTS_VISITS | COUNTS_STARTED);
 }

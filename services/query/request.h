@@ -45,8 +45,6 @@ int request_parse(struct request *out, struct span body, struct err *err) MUST_C
 int request_time_dimension(const struct request *req);
 /* Replace "time" by the dimension of this unit. */
 void request_set_time_unit(struct request *req, const char *unit);
-/* Do its words need visits to be told apart? */
-bool request_needs_visits(const struct request *req);
 /* All enum counts that its metrics are made of. */
 int request_counts(const struct request *req);
 

@@ -161,6 +161,10 @@ static void metrics_of_visits_are_not_told_by_events_save_by_page(void **state)
 		      "\"dimensions\":[\"event:name\"]}"),
 		"the metric \"bounce_rate\" cannot be told by \"event:name\"");
 	assert_refused(
+		parse("{\"site_id\":\"a\",\"date_range\":\"7d\",\"metrics\":[\"bounce_rate\"],"
+		      "\"dimensions\":[\"event:page\",\"event:name\",\"event:hostname\"]}"),
+		"the metric \"bounce_rate\" cannot be told by \"event:name\"");
+	assert_refused(
 		parse("{\"site_id\":\"a\",\"date_range\":\"7d\",\"metrics\":[\"percentage\"]}"),
 		"the metric \"percentage\" needs a dimension");
 }

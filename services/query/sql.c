@@ -7,39 +7,48 @@
 
 /* The statement is a chain of named steps:
  *
- *   timeline, piece, visit   only where visits must be told apart: a visitor's events in order, cut
- *                            into visits (design, "Words and formulas")
- *   per_visitor              events of one visitor with the same dimensions, counted
- *   part                     rows of counts by dimension, a null where a part does not count
- *   grouped                  the metrics, by the dimensions' ids
- *   named                    ids become texts, as late as possible
+ *   visits     those that run in the range, for facts to be told by them
+ *   part       rows of counts by dimension, a null where a row does not count
+ *   everyone   the visitors without dimensions, where shares of them are asked for
+ *   grouped    the metrics, by the dimensions' ids
+ *   named      ids become texts, as late as possible
  *
- * Dimensions are d0, d1 …, metrics m0, m1 … in the request's order. */
-
-/* A visit may begin before the range and end after it: so much is read on either side. With daily
- * identity no visit is longer; with persistent identity a longer one is a machine's. */
-#define VISIT_REACH "interval '1 day'"
+ * Dimensions are d0, d1 …, metrics m0, m1 … in the request's order. All of them count as
+ * proto/words.md says; they differ in how much they can tell. */
+enum source {
+	FROM_ROLLUPS, /* whole days by one dimension at most: what was added up already */
+	FROM_VISITS,  /* whole days by any dimensions of visits and pages: visit and visit_page */
+	FROM_EVENTS,  /* what only events know: hours, parts of days, names, hosts */
+};
 
 /* The counts of `part`, in its order. */
-enum { VISITORS, PAGEVIEWS, EVENTS, VISITS, STARTED, BOUNCES, SECONDS, VISIT_VIEWS, COUNTERS };
+enum { VISITORS, PAGEVIEWS, EVENTS, VISITS, STARTED, BOUNCES, DURATION, VISIT_VIEWS, COUNTERS };
 static const char *const counter_names[COUNTERS] = { "visitors", "pageviews", "events", "visits",
-	"started", "bounces", "seconds", "visit_views" };
+	"started", "bounces", "duration_ms", "visit_views" };
 
 struct builder {
 	const struct request *req;
 	FILE *out;
 	struct sql *sql;
-	bool by_visit, by_hour;
+	enum source source;
+	const struct facts *facts;
+	const char *unit; /* of time, or "" */
+	bool by_page, whole_days;
+	const char *between; /* what parts it, before the next part */
 };
 
 static const struct {
 	const char *name, *cast;
 } params[SQL_PARAMS_MOST] = {
 	[SQL_SITE] = { "site", "integer" },
+	[SQL_BUILD] = { "build", "integer" },
 	[SQL_ZONE] = { "zone", "text" },
 	[SQL_STARTS] = { "starts", "timestamptz" },
 	[SQL_ENDS] = { "ends", "timestamptz" },
 	[SQL_FIRST_DATE] = { "first_date", "date" },
+	[SQL_END_DATE] = { "end_date", "date" },
+	[SQL_FIRST_MONTH] = { "first_month", "date" },
+	[SQL_END_MONTH] = { "end_month", "date" },
 	[SQL_LIMIT] = { "limit", "bigint" },
 	[SQL_OFFSET] = { "offset", "bigint" },
 };
@@ -89,32 +98,99 @@ __attribute__((format(printf, 2, 3))) static void putf(struct builder *b, const 
 	put(b, text);
 }
 
-/* The interval in which an instant lies, as a local date or, for hours, local time. */
-static void put_bucket(struct builder *b, const char *unit, const char *instant)
+static bool by_hour(const struct builder *b)
 {
-	if (!strcmp(unit, "hour"))
-		putf(b, "date_trunc('hour', %s at time zone {zone})", instant);
-	else if (!strcmp(unit, "week")) /* the first may have begun before the range */
-		putf(b, "greatest(date_trunc('week', %s at time zone {zone})::date, {first_date})",
-			instant);
-	else if (!strcmp(unit, "day"))
-		putf(b, "(%s at time zone {zone})::date", instant);
-	else
-		putf(b, "date_trunc('%s', %s at time zone {zone})::date", unit, instant);
+	return !strcmp(b->unit, "hour");
 }
 
-/* "expr as d0, expr as d1, " of event rows e, whose visit is v; time tells which time counts. */
-static void put_event_dimensions(struct builder *b, const char *time)
+static bool has_level(const struct builder *b, enum level level)
+{
+	for (int i = 0; i < b->req->dimension_count; i++)
+		if (b->req->dimensions[i]->level == level)
+			return true;
+	return false;
+}
+
+/* A row's local day and, for hours, its instant. */
+struct moment {
+	const char *day, *ts;
+};
+static const struct moment of_rollup = { "r.day" };
+static const struct moment of_visit = { "(v.start_ts at time zone {zone})::date", "v.start_ts" };
+
+/* Page views and custom events e: by visit, page and day, or one by one. */
+struct facts {
+	const char *table;
+	struct moment moment;
+	const char *visit;   /* how they are joined with theirs */
+	const char *counted; /* which of the table they are */
+	const char *in_range;
+	const char *started; /* whose column start_ts their table is read by */
+	const char *views, *actions;
+};
+static const struct facts pages_of_visits = { "visit_page", { "e.day" }, "v.start_ts = e.start_ts",
+	"e.build = {build} and e.views + e.events > 0",
+	"e.day >= {first_date} and e.day < {end_date}", "e", "e.views", "e.views + e.events" };
+static const struct facts single_events = { "event", { "(e.ts at time zone {zone})::date", "e.ts" },
+	"e.ts between v.start_ts and v.end_ts", "e.kind in (1, 2)",
+	"e.ts >= {starts} and e.ts < {ends}", "v", "(e.kind = 1)::integer", "1" };
+
+static enum source source_of(const struct request *req, bool whole_days)
+{
+	int others = 0, rolled = 0;
+
+	for (int i = 0; i < req->dimension_count; i++) {
+		const struct dimension *d = req->dimensions[i];
+
+		if (d->level == LEVEL_EVENT || !strcmp(d->column, "hour"))
+			return FROM_EVENTS;
+		others += d->level != LEVEL_TIME;
+		rolled += d->rollup > 0;
+	}
+	if (!whole_days)
+		return FROM_EVENTS;
+	return others <= 1 && rolled == others ? FROM_ROLLUPS : FROM_VISITS;
+}
+
+static void builder_look_at(struct builder *b, const struct request *req)
+{
+	int time = request_time_dimension(req);
+
+	b->req = req;
+	b->source = source_of(req, b->whole_days);
+	b->unit = time < 0 ? "" : req->dimensions[time]->column;
+	b->facts = b->source == FROM_EVENTS ? &single_events : &pages_of_visits;
+	b->by_page = has_level(b, LEVEL_PAGE);
+}
+
+/* The interval in which it lies, as a local date or, for hours, local time. */
+static void put_interval(struct builder *b, const struct moment *at)
+{
+	if (by_hour(b))
+		putf(b, "date_trunc('hour', %s at time zone {zone})", at->ts);
+	else if (!strcmp(b->unit, "week")) /* the first may have begun before the range */
+		putf(b, "greatest(date_trunc('week', %s::timestamp)::date, {first_date})", at->day);
+	else if (!strcmp(b->unit, "month"))
+		putf(b, "date_trunc('month', %s::timestamp)::date", at->day);
+	else
+		put(b, at->day);
+}
+
+/* "expr as d0, expr as d1, ". Of facts e, whose visits are v; entered: with what the visit began
+ * with in place of the fact's own. */
+static void put_dimensions(struct builder *b, const struct moment *at, bool entered)
 {
 	for (int i = 0; i < b->req->dimension_count; i++) {
 		const struct dimension *d = b->req->dimensions[i];
 
 		if (d->level == LEVEL_TIME)
-			put_bucket(b, d->column, time);
-		else if (d->level == LEVEL_VISIT && b->by_visit)
-			putf(b, "v.d%d", i);
+			put_interval(b, at);
+		else if (at == &of_rollup)
+			put(b, "r.value");
+		else if (d->level == LEVEL_VISIT)
+			putf(b, "v.%s", d->column);
 		else
-			putf(b, "e.%s", d->column);
+			putf(b, "%s.%s", entered ? "v" : "e", entered ? d->entered : d->column);
 		putf(b, " as d%d, ", i);
 	}
 }
@@ -135,221 +211,262 @@ static void put_group_by(struct builder *b, int more)
 		putf(b, "%s%d", i ? ", " : " group by ", i + 1);
 }
 
-static bool has_level(const struct builder *b, enum level level)
-{
-	for (int i = 0; i < b->req->dimension_count; i++)
-		if (b->req->dimensions[i]->level == level)
-			return true;
-	return false;
-}
-
-/* ", e.page, e.source": what of an event the dimensions need, each once. */
-static void put_columns(struct builder *b)
-{
-	for (int i = 0; i < b->req->dimension_count; i++) {
-		const struct dimension *d = b->req->dimensions[i];
-		bool repeated = d->level == LEVEL_TIME;
-
-		for (int k = 0; k < i && !repeated; k++)
-			repeated = !strcmp(b->req->dimensions[k]->column, d->column);
-		if (!repeated)
-			putf(b, ", e.%s", d->column);
-	}
-}
-
-/* What makes a dimension of a visit; an event's own only where visits are told by it, too. */
-static bool is_of_visit(const struct builder *b, const struct dimension *d)
-{
-	return d->level == LEVEL_VISIT ||
-	       (d->level == LEVEL_EVENT && request_counts(b->req) & COUNTS_STARTED);
-}
-
-/* The landing event's dimensions, and the leaving page, as least and greatest arrays: an array is
- * ordered by its first elements, and no event is in two places of the numbering. That spares a sort
- * in each visit, or joining the events to themselves. */
-static void put_landing(struct builder *b)
-{
-	bool landing = false, leaving = false;
-
-	for (int i = 0; i < b->req->dimension_count; i++)
-		if (is_of_visit(b, b->req->dimensions[i])) {
-			leaving |= b->req->dimensions[i]->leaving;
-			landing |= !b->req->dimensions[i]->leaving;
-		}
-	if (leaving)
-		put(b, ",\n      max(array[n, page]) filter (where kind = 1) as leaving");
-	if (!landing)
-		return;
-	put(b, ",\n      min(array[kind, n");
-	for (int i = 0; i < b->req->dimension_count; i++) {
-		const struct dimension *d = b->req->dimensions[i];
-
-		if (is_of_visit(b, d) && !d->leaving)
-			putf(b, ", %s", d->landing ? d->landing : d->column);
-	}
-	put(b, "]) filter (where kind in (1, 2)) as landing");
-}
-
-/* ", m.landing[3] as d0": the dimensions of visits, in put_landing()'s order. */
-static void put_visit_dimensions(struct builder *b)
-{
-	int place = 3;
-
-	for (int i = 0; i < b->req->dimension_count; i++) {
-		const struct dimension *d = b->req->dimensions[i];
-
-		if (is_of_visit(b, d) && d->leaving)
-			putf(b, ", coalesce(m.leaving[2], 0) as d%d", i);
-		else if (is_of_visit(b, d))
-			putf(b, ", m.landing[%d] as d%d", place++, i);
-	}
-}
-
-/* `counted` is a column, because the planner takes several conditions on such a step for rarely
- * met, and then joins by nested loops. A gap of exactly 30:00 does not cut. Events are numbered
- * through in (visitor, ts, id), so that a visit's first page view is a least number and found again
- * by it. A visit without a page view or custom event is not counted. */
-static void put_visits(struct builder *b)
-{
-	put(b, "timeline as (\n"
-	       "  select e.ts, e.visitor, e.id, e.kind, e.interactive");
-	put_columns(b);
-	put(b, ",\n"
-	       "    e.ts - lag(e.ts) over (partition by e.visitor order by e.ts, e.id)\n"
-	       "      > interval '30 minutes' is not false as opens\n"
-	       "  from event e\n"
-	       "  where e.site_id = {site} and e.kind <= 5 and e.ts >= {starts} - " VISIT_REACH
-	       " and e.ts < {ends} + " VISIT_REACH "\n"
-	       "), piece as materialized (\n"
-	       "  select *, row_number() over numbering as n,\n"
-	       "    count(*) filter (where opens) over numbering as visit,\n"
-	       "    kind in (1, 2) and ts >= {starts} and ts < {ends} as counted\n"
-	       "  from timeline window numbering as (order by visitor, ts, id rows unbounded"
-	       " preceding)\n"
-	       "), visit as (\n"
-	       "  select m.*");
-	put_visit_dimensions(b);
-	put(b, "\n  from (\n"
-	       "    select visit, min(ts) as starts, max(ts) as ends,\n"
-	       "      count(*) filter (where kind = 1) as views,\n"
-	       "      bool_or(kind = 2 and interactive) as acted");
-	put_landing(b);
-	put(b, "\n    from piece group by visit\n"
-	       "    having bool_or(kind in (1, 2)) and max(ts) >= {starts} and min(ts) < {ends}\n"
-	       "  ) m\n), ");
-}
-
-static void put_counted_events(struct builder *b, bool with_visit)
-{
-	if (!b->by_visit)
-		put(b, "  from event e\n  where e.site_id = {site} and e.kind in (1, 2)"
-		       " and e.ts >= {starts} and e.ts < {ends}");
-	else if (with_visit)
-		put(b, "  from piece e join visit v on v.visit = e.visit\n  where e.counted");
-	else
-		put(b, "  from piece e\n  where e.counted");
-}
-
-/* Events are counted by visitor first, then over visitors: twice a hash, never a sort. */
-static void put_per_visitor(struct builder *b)
-{
-	put(b, "per_visitor as (\n  select ");
-	put_event_dimensions(b, "e.ts");
-	put(b, "e.visitor, count(*) filter (where e.kind = 1) as views, count(*) as events\n");
-	put_counted_events(b, has_level(b, LEVEL_VISIT));
-	put_group_by(b, 1);
-	put(b, "\n), ");
-}
-
-/* The counters of a part: an expression each, or a null. */
+/* The counters of a part: an expression each, or a null. Sums of bigint divide as people do. */
 static void put_counters(struct builder *b, const char *const exprs[COUNTERS])
 {
 	for (int i = 0; i < COUNTERS; i++)
-		putf(b, "%s%s as %s", i ? ", " : "", exprs[i] ? exprs[i] : "null::numeric",
+		putf(b, "%s(%s)::bigint as %s", i ? ", " : "", exprs[i] ? exprs[i] : "null",
 			counter_names[i]);
 }
 
-static void put_part_of_events(struct builder *b)
+static void put_select(struct builder *b)
 {
-	static const char *const exprs[COUNTERS] = {
-		[VISITORS] = "count(*)", [PAGEVIEWS] = "sum(views)", [EVENTS] = "sum(events)"
-	};
-
-	put(b, "  select ");
-	put_dimension_names(b);
-	put_counters(b, exprs);
-	put(b, " from per_visitor");
-	put_group_by(b, 0);
+	putf(b, "%s  select ", b->between);
+	b->between = "\n  union all\n";
 }
 
-/* Visits seen in the dimensions of their events. By hour, a visit counts in each hour in which it
- * was active; else it belongs to its first event's time. */
-static void put_part_of_seen(struct builder *b)
+/* What only a join with the visits can tell: those of the days of the range. */
+static void put_visits(struct builder *b)
 {
-	static const char *const exprs[COUNTERS] = { [VISITS] = "count(*)" };
+	put(b, "visits as not materialized (\n"
+	       "  select * from visit where site_id = {site} and build = {build}"
+	       " and start_ts >= local_midnight({zone}, {first_date}) and start_ts < {ends}\n"
+	       "  union all\n"
+	       "  select * from visit_running({site}, {build}, {first_date},"
+	       " local_midnight({zone}, {first_date}))\n"
+	       "), ");
+}
 
-	put(b, "  select ");
+/* " from …", with a condition that a caller may go on from. */
+static void put_facts(struct builder *b, bool with_visit)
+{
+	const struct facts *f = b->facts;
+
+	putf(b, "\n  from %s e", f->table);
+	if (with_visit)
+		putf(b, " join visits v on v.visitor = e.visitor and %s", f->visit);
+	putf(b, "\n  where e.site_id = {site} and %s", f->counted);
+}
+
+/* By visitor first, then over visitors: twice a hash, never a sort. A daily visitor is another one
+ * each day. */
+static void put_activity(struct builder *b)
+{
+	const char *const exprs[COUNTERS] = { [VISITORS] = "1",
+		[PAGEVIEWS] = "views",
+		[EVENTS] = "actions",
+		[VISIT_VIEWS] = b->by_page || by_hour(b) ? NULL : "views" };
+	const struct facts *f = b->facts;
+
+	put_select(b);
+	put_dimension_names(b);
+	put_counters(b, exprs);
+	put(b, " from (\n  select ");
+	put_dimensions(b, &f->moment, false);
+	putf(b,
+		"e.visitor, case when e.visitor & 1 = 0 then %s end as of_day,"
+		" sum(%s) as views, sum(%s) as actions",
+		f->moment.day, f->views, f->actions);
+	put_facts(b, has_level(b, LEVEL_VISIT));
+	putf(b, " and %s%s", f->in_range, b->by_page ? " and e.page <> 0" : "");
+	put_group_by(b, 2);
+	put(b, ") per_visitor");
+}
+
+/* The page views of the visits that entered by a page, whichever pages they saw. */
+static void put_views_of_entered(struct builder *b)
+{
+	const char *const exprs[COUNTERS] = { [VISIT_VIEWS] = b->facts->views };
+
+	put_select(b);
+	put_dimensions(b, &b->facts->moment, true);
+	put_counters(b, exprs);
+	put_facts(b, true);
+	putf(b, " and %s and v.entry <> 0", b->facts->in_range);
+}
+
+/* Visits by what they saw: by hour, in each hour in which they were active; else by the time of
+ * their first event, whenever it was that they saw it. */
+static void put_seen(struct builder *b)
+{
+	static const char *const exprs[COUNTERS] = { [VISITS] = "1" };
+	const struct facts *f = b->facts;
+
+	put_select(b);
 	put_dimension_names(b);
 	put_counters(b, exprs);
 	put(b, " from (\n  select distinct ");
-	put_event_dimensions(b, b->by_hour ? "e.ts" : "v.starts");
-	put(b, "e.visit\n");
-	/* A counted event's visit is counted: only what is told by visits needs them. */
-	put_counted_events(b, !b->by_hour || has_level(b, LEVEL_VISIT));
-	if (!b->by_hour)
-		put(b, " and v.starts >= {starts} and v.starts < {ends}");
-	put(b, "\n  ) seen");
-	put_group_by(b, 0);
+	put_dimensions(b, by_hour(b) ? &f->moment : &of_visit, false);
+	put(b, "v.visitor, v.start_ts");
+	put_facts(b, true);
+	if (f == &single_events)
+		putf(b, " and %s", f->in_range);
+	if (!by_hour(b))
+		putf(b, " and %s.start_ts >= {starts} and %s.start_ts < {ends}", f->started,
+			f->started);
+	put(b, b->by_page ? " and e.page <> 0) seen" : ") seen");
 }
 
 /* Visits that began in the range: what they were like, and, with `counted`, how many. */
-static void put_part_of_started(struct builder *b, bool counted)
+static void put_started(struct builder *b, bool counted)
 {
-	const char *const exprs[COUNTERS] = { [VISITS] = counted ? "count(*)" : NULL,
-		[STARTED] = "count(*)",
-		[BOUNCES] = "count(*) filter (where v.views = 1 and not v.acted)",
-		[SECONDS] = "extract(epoch from sum(v.ends - v.starts))",
-		[VISIT_VIEWS] = "sum(v.views)" };
+	const char *const exprs[COUNTERS] = { [VISITS] = counted ? "1" : NULL,
+		[STARTED] = "1",
+		[BOUNCES] = "(v.views = 1 and v.interactions = 0)::integer",
+		[DURATION] = "floor(extract(epoch from v.end_ts - v.start_ts) * 1000)",
+		[VISIT_VIEWS] = by_hour(b) ? "v.views" : NULL };
 
-	put(b, "  select ");
-	for (int i = 0; i < b->req->dimension_count; i++) {
-		if (b->req->dimensions[i]->level == LEVEL_TIME)
-			put_bucket(b, b->req->dimensions[i]->column, "v.starts");
-		else
-			putf(b, "v.d%d", i);
-		putf(b, " as d%d, ", i);
-	}
+	put_select(b);
+	put_dimensions(b, &of_visit, true);
 	put_counters(b, exprs);
-	put(b, "\n  from visit v where v.starts >= {starts} and v.starts < {ends}");
-	for (int i = 0; i < b->req->dimension_count; i++)
-		if (b->req->dimensions[i]->level == LEVEL_EVENT && b->req->dimensions[i]->landing)
-			putf(b, " and v.d%d <> 0", i); /* entered by no page */
+	put(b, "\n  from visit v\n  where v.site_id = {site} and v.build = {build}"
+	       " and v.landing_ts is not null and v.start_ts >= {starts} and v.start_ts < {ends}");
+	put(b, b->by_page ? " and v.entry <> 0" : "");
+}
+
+static void put_parts_of_facts(struct builder *b)
+{
+	int counts = request_counts(b->req);
+	bool seen =
+		counts & COUNTS_VISITS && (by_hour(b) || b->by_page || has_level(b, LEVEL_EVENT));
+	bool views = counts & COUNTS_VIEWS && !by_hour(b);
+
+	if (counts & COUNTS_ACTIVITY || (views && !b->by_page))
+		put_activity(b);
+	if (views && b->by_page)
+		put_views_of_entered(b);
+	if (seen)
+		put_seen(b);
+	if (counts & COUNTS_STARTED || (counts & COUNTS_VISITS && !seen))
+		put_started(b, !seen);
+}
+
+/* Would months do for days? */
+static bool by_months(const struct builder *b)
+{
+	return !*b->unit || !strcmp(b->unit, "month");
+}
+
+/* Rows r of a dimension of the rollups: of days and, where they do, of the whole months between
+ * them. */
+static void put_rollup(struct builder *b, int dimension)
+{
+	static const char of_site[] = "site_id = {site} and build = {build}";
+
+	putf(b,
+		"\n  from (select * from rollup_day where %s and dimension = %d"
+		" and day >= {first_date} and day < %s",
+		of_site, dimension, by_months(b) ? "{first_month}" : "{end_date}");
+	if (by_months(b))
+		putf(b,
+			"\n    union all select * from rollup_month where %s and dimension = %d"
+			" and month >= {first_month} and month < {end_month}"
+			"\n    union all select * from rollup_day where %s and dimension = %d"
+			" and day >= {end_month} and day < {end_date}",
+			of_site, dimension, of_site, dimension);
+	put(b, ") r");
+}
+
+/* A persistent visitor of several rows is one: the others are taken off again. */
+static void put_repeated(struct builder *b)
+{
+	static const char *const exprs[COUNTERS] = { [VISITORS] = "1 - count(*)" };
+
+	put_select(b);
+	put_dimension_names(b);
+	put_counters(b, exprs);
+	put(b, " from (\n  select distinct ");
+	put_dimensions(b, &b->facts->moment, false);
+	put(b, "e.visitor, ");
+	put(b, by_months(b) ? "case when e.day >= {first_month} and e.day < {end_month}"
+			      " then date_trunc('month', e.day::timestamp)::date else e.day end"
+			    : "e.day");
+	put_facts(b, has_level(b, LEVEL_VISIT));
+	putf(b,
+		" and %s and e.visitor & 1 = 1%s\n    and exists (select from visit_page where "
+		"site_id = {site}"
+		" and build = {build} and visitor & 1 = 1)) repeated",
+		b->facts->in_range, b->by_page ? " and e.page <> 0" : "");
 	put_group_by(b, 0);
+	putf(b, "%s visitor", b->req->dimension_count ? "," : " group by");
+}
+
+static void put_parts_of_rollups(struct builder *b)
+{
+	static const char *const views[COUNTERS] = { [VISIT_VIEWS] = "r.pageviews" };
+	const char *const exprs[COUNTERS] = { [VISITORS] = "r.visitors",
+		[PAGEVIEWS] = "r.pageviews",
+		[EVENTS] = "r.pageviews + r.events",
+		[VISITS] = "r.visits",
+		[STARTED] = b->by_page ? "r.entries" : "r.visits",
+		[BOUNCES] = "r.bounces",
+		[DURATION] = "r.duration_ms",
+		[VISIT_VIEWS] = b->by_page ? NULL : "r.pageviews" };
+	int dimension = 0;
+
+	for (int i = 0; i < b->req->dimension_count; i++)
+		dimension += b->req->dimensions[i]->rollup; /* one has it, at most */
+	put_select(b);
+	put_dimensions(b, &of_rollup, false);
+	put_counters(b, exprs);
+	put_rollup(b, dimension);
+	if (b->by_page && request_counts(b->req) & COUNTS_VIEWS) {
+		put_select(b);
+		put_dimensions(b, &of_rollup, false);
+		put_counters(b, views);
+		put_rollup(b, ROLLUP_ENTRY);
+		put(b, " where r.value <> 0");
+	}
+	if (request_counts(b->req) & COUNTS_VISITORS && strcmp(b->unit, "day") != 0)
+		put_repeated(b);
 }
 
 static void put_parts(struct builder *b)
 {
-	int counts = request_counts(b->req);
-	bool seen = counts & COUNTS_VISITS && (b->by_hour || has_level(b, LEVEL_EVENT));
-	bool started = counts & COUNTS_STARTED || (counts & COUNTS_VISITS && !seen);
-
+	if (b->source != FROM_ROLLUPS || has_level(b, LEVEL_VISIT))
+		put_visits(b);
 	put(b, "part as (\n");
-	if (counts & COUNTS_EVENTS)
-		put_part_of_events(b);
-	if (seen) {
-		put(b, counts & COUNTS_EVENTS ? "\n  union all\n" : "");
-		put_part_of_seen(b);
-	}
-	if (started) {
-		put(b, counts & COUNTS_EVENTS || seen ? "\n  union all\n" : "");
-		put_part_of_started(b, counts & COUNTS_VISITS && !seen);
-	}
-	put(b, "\n), grouped as (\n  select ");
+	b->between = "";
+	if (b->source == FROM_ROLLUPS)
+		put_parts_of_rollups(b);
+	else
+		put_parts_of_facts(b);
+	put(b, "\n)");
+}
+
+static void put_everyone(struct builder *b)
+{
+	const struct request plain = { .metrics = { metric_find(SPAN("visitors")) },
+		.metric_count = 1 };
+	struct builder whole = *b;
+
+	builder_look_at(&whole, &plain);
+	put(b, ", everyone as (\nwith ");
+	put_parts(&whole);
+	put(b, "\nselect sum(visitors) as visitors from part)");
+}
+
+static void put_grouped(struct builder *b)
+{
+	static const struct {
+		int counts;
+		const char *counter;
+	} present[] = { { COUNTS_ACTIVITY, "visitors" }, { COUNTS_VISITS, "visits" },
+		{ COUNTS_STARTED, "started" } };
+	const char *before = " having ";
+
+	put(b, ", grouped as (\n  select ");
 	put_dimension_names(b);
 	for (int i = 0; i < b->req->metric_count; i++)
 		putf(b, "%s%s as m%d", i ? ", " : "", b->req->metrics[i]->expr, i);
 	put(b, "\n  from part");
 	put_group_by(b, 0);
+	/* Rollups have rows for what no metric tells, as time that was engaged. */
+	for (size_t i = 0; i < sizeof present / sizeof *present; i++)
+		if (b->req->dimension_count && request_counts(b->req) & present[i].counts) {
+			putf(b, "%ssum(%s) > 0", before, present[i].counter);
+			before = " or ";
+		}
 	put(b, "\n)");
 }
 
@@ -448,23 +565,21 @@ static void put_page(struct builder *b)
 static void builder_run(struct builder *b)
 {
 	put(b, "with ");
-	if (b->by_visit)
-		put_visits(b);
-	if (request_counts(b->req) & COUNTS_EVENTS)
-		put_per_visitor(b);
 	put_parts(b);
+	if (request_counts(b->req) & COUNTS_SHARE)
+		put_everyone(b);
+	put_grouped(b);
 	put_named(b);
 	put_page(b);
 }
 
-int sql_build(struct sql *out, const struct request *req, struct err *err)
+int sql_build(struct sql *out, const struct request *req, bool whole_days, struct err *err)
 {
-	int time = request_time_dimension(req);
-	struct builder b = { .req = req, .sql = out, .by_visit = request_needs_visits(req) };
+	struct builder b = { .sql = out, .whole_days = whole_days };
 	size_t len = 0;
 
 	*out = (struct sql){ 0 };
-	b.by_hour = time >= 0 && !strcmp(req->dimensions[time]->column, "hour");
+	builder_look_at(&b, req);
 	b.out = open_memstream(&out->text, &len);
 	if (!b.out)
 		return err_set(err, -ENOMEM, "no memory for a statement");

@@ -10,10 +10,14 @@
 
 enum sql_param {
 	SQL_SITE,
+	SQL_BUILD,
 	SQL_ZONE,
 	SQL_STARTS,
 	SQL_ENDS,
 	SQL_FIRST_DATE,
+	SQL_END_DATE,
+	SQL_FIRST_MONTH,
+	SQL_END_MONTH,
 	SQL_LIMIT,
 	SQL_OFFSET,
 	SQL_PARAMS_MOST
@@ -25,9 +29,10 @@ struct sql {
 	int param_count;
 };
 
-/* Build the statement of a request whose time dimension has its unit. sql_clear() is fine either
- * way. -ENOMEM. */
-int sql_build(struct sql *out, const struct request *req, struct err *err) MUST_CHECK;
+/* Build the statement of a request whose time dimension has its unit, for a range that is whole
+ * local days or not. sql_clear() is fine either way. -ENOMEM. */
+int sql_build(
+	struct sql *out, const struct request *req, bool whole_days, struct err *err) MUST_CHECK;
 void sql_clear(struct sql *sql);
 
 #endif

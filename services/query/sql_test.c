@@ -5,8 +5,8 @@
 
 static struct sql built;
 
-/* Build the statement of a body's metrics and dimensions, given as JSON arrays. */
-static const char *build(const char *metrics, const char *more)
+/* Build the statement of a body's metrics, given as a JSON array, and other keys. */
+static const char *build_of(bool whole_days, const char *metrics, const char *more)
 {
 	char body[1000];
 	struct request req;
@@ -17,8 +17,13 @@ static const char *build(const char *metrics, const char *more)
 	assert_int_equal(request_parse(&req, span_of(body), &err), 0);
 	request_set_time_unit(&req, "day");
 	sql_clear(&built);
-	assert_int_equal(sql_build(&built, &req, &err), 0);
+	assert_int_equal(sql_build(&built, &req, whole_days, &err), 0);
 	return built.text;
+}
+
+static const char *build(const char *metrics, const char *more)
+{
+	return build_of(true, metrics, more);
 }
 
 static void assert_has(const char *text, const char *part)
@@ -33,15 +38,40 @@ static void assert_lacks(const char *text, const char *part)
 		fail_msg("\"%s\" in: %s", part, text);
 }
 
-static void visits_are_told_apart_only_where_they_are_asked_for(void **state)
+static void assert_reads(const char *text, const char *table, const char *const others[])
+{
+	assert_has(text, table);
+	for (; *others; others++)
+		assert_lacks(text, *others);
+}
+
+static void a_report_reads_the_smallest_tables_that_know_it(void **state)
+{
+	static const char *const but_rollups[] = { "from visit v", "from event e", NULL };
+	static const char *const but_visits[] = { "from rollup_", "from event e", NULL };
+	static const char *const but_events[] = { "from rollup_", "from visit_page e", NULL };
+	static const char all[] = "[\"visitors\",\"visits\",\"bounce_rate\"]",
+			  one[] = "[\"visits\"]";
+
+	(void)state;
+	assert_reads(build(all, ""), "from rollup_month", but_rollups);
+	assert_reads(build(all, ",\"dimensions\":[\"time:week\",\"visit:source\"]"),
+		"from rollup_day", but_rollups);
+	assert_reads(
+		build(all, ",\"dimensions\":[\"visit:os_version\"]"), "from visit v", but_visits);
+	assert_reads(build(all, ",\"dimensions\":[\"visit:os\",\"event:page\"]"),
+		"from visit_page e", but_visits);
+	assert_reads(build(one, ",\"dimensions\":[\"event:name\"]"), "from event e", but_events);
+	assert_reads(build(all, ",\"dimensions\":[\"time:hour\"]"), "from event e", but_events);
+	assert_reads(build_of(false, all, ""), "from event e", but_events);
+}
+
+static void months_stand_for_their_days_only_where_no_days_are_told(void **state)
 {
 	(void)state;
-	assert_lacks(build("[\"visitors\",\"pageviews\",\"events\"]", ""), "piece");
-	assert_lacks(
-		build("[\"visitors\"]", ",\"dimensions\":[\"event:page\",\"visit:os\"]"), "piece");
-	assert_has(build("[\"visits\"]", ""), "piece");
-	assert_has(build("[\"bounce_rate\"]", ""), "piece");
-	assert_has(build("[\"visitors\"]", ",\"dimensions\":[\"visit:source\"]"), "piece");
+	assert_has(build("[\"visits\"]", ",\"dimensions\":[\"time:month\"]"), "rollup_month");
+	assert_lacks(build("[\"visits\"]", ",\"dimensions\":[\"time:week\"]"), "rollup_month");
+	assert_lacks(build("[\"visits\"]", ",\"dimensions\":[\"time:day\"]"), "rollup_month");
 }
 
 static void every_parameter_is_numbered_once_and_used(void **state)
@@ -61,7 +91,7 @@ static void every_parameter_is_numbered_once_and_used(void **state)
 	}
 	assert_lacks(text, "{");
 	build("[\"visitors\"]", "");
-	assert_int_equal(built.param_count, 5); /* no zone, no first date */
+	assert_int_equal(built.param_count, SQL_PARAMS_MOST - 3); /* no zone, no instants */
 }
 
 static void ids_are_grouped_before_they_become_texts(void **state)
@@ -102,7 +132,8 @@ static void every_metric_and_dimension_builds_alone_and_together(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(visits_are_told_apart_only_where_they_are_asked_for),
+		cmocka_unit_test(a_report_reads_the_smallest_tables_that_know_it),
+		cmocka_unit_test(months_stand_for_their_days_only_where_no_days_are_told),
 		cmocka_unit_test(every_parameter_is_numbered_once_and_used),
 		cmocka_unit_test(ids_are_grouped_before_they_become_texts),
 		cmocka_unit_test(every_metric_and_dimension_builds_alone_and_together),
