@@ -181,6 +181,7 @@ export class Parts {
   async command(...args) {
     const running = promisify(execFile)(path.join(BIN, 'footfall'), [...args, '--json'], { env: {
       PATH: process.env.PATH, FOOTFALL_HOME: this.home, FOOTFALL_APP_DB: this.database.conninfo('postgres', 'footfall_app'),
+      FOOTFALL_METRICS_DB: this.database.conninfo('postgres', 'footfall_metrics'),
     }, timeout: COMMAND_MS });
     running.child.stdin.on('error', () => {}); // who reads no password may have ended
     running.child.stdin.end('correct horse battery');
@@ -190,8 +191,12 @@ export class Parts {
   async sitesMake(domains) {
     await this.command('user', 'add', OWNER, '--password-stdin');
     this.sites = [];
-    for (const domain of domains) this.sites.push(await this.command('site', 'add', domain, '--owner', OWNER, '--timezone', zoneOfNoon()));
+    for (const domain of domains) this.sites.push(await this.siteMake(domain, zoneOfNoon()));
     this.key = (await this.command('key', 'add', '--owner', OWNER, '--scope', 'ingest,stats')).key;
+  }
+
+  siteMake(domain, zone, identity = 'daily') {
+    return this.command('site', 'add', domain, '--owner', OWNER, '--timezone', zone, '--identity', identity);
   }
 
   // --- the end ------------------------------------------------------------------------------------
