@@ -147,12 +147,16 @@ static int day_fetch(
 
 	snprintf(seconds, sizeof seconds, "%lld.%06lld", (long long)(ts_us / US_PER_SECOND),
 		(long long)(ts_us % US_PER_SECOND));
+	/* Clocks that go back over midnight (St. John's, until 2011) show the end of the day before
+	 * once more: the day is held from there on, and what lies before is fetched each time. */
 	rc = pg_pool_run_secret(days->pool, &row,
-		"select d.date - date '1970-01-01', (extract(epoch from d.starts) * "
+		"select d.date - date '1970-01-01', (extract(epoch from case when ((m - interval "
+		"'1 microsecond') at time zone $1)::date < d.date then m else d.starts end) * "
 		"1000000)::bigint, "
 		"(extract(epoch from d.ends) * 1000000)::bigint, encode(k.key, 'hex'), "
 		"(extract(epoch from k.destroy_after) * 1000000)::bigint "
-		"from local_day($1, to_timestamp($2::numeric)) d, day_key_for(d.date) k",
+		"from local_day($1, to_timestamp($2::numeric)) d, day_key_for(d.date) k, "
+		"lateral (select d.date::timestamp at time zone $1 as m) last_midnight",
 		2, params, err);
 	if (rc)
 		return rc;

@@ -12,7 +12,7 @@
 
 struct day {
 	int64_t date;               /* days since 1970-01-01 */
-	int64_t starts_us, ends_us; /* its bounds in the zone */
+	int64_t starts_us, ends_us; /* of this date in the zone are all times from, until */
 	int64_t dies_us; /* from then on its keys are nobody's: they are not used, and wiped */
 	struct event_day_keys keys;
 };

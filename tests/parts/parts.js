@@ -192,8 +192,12 @@ export class Parts {
   async sitesMake(domains) {
     await this.command('user', 'add', OWNER, '--password-stdin');
     this.sites = [];
-    for (const domain of domains) this.sites.push(await this.command('site', 'add', domain, '--owner', OWNER, '--timezone', zoneOfNoon()));
+    for (const domain of domains) this.sites.push(await this.siteMake(domain, zoneOfNoon()));
     this.key = (await this.command('key', 'add', '--owner', OWNER, '--scope', 'ingest,stats')).key;
+  }
+
+  siteMake(domain, zone, identity = 'daily') {
+    return this.command('site', 'add', domain, '--owner', OWNER, '--timezone', zone, '--identity', identity);
   }
 
   // --- the end ------------------------------------------------------------------------------------

@@ -59,10 +59,21 @@ export function formatTables(tables) {
     tables[table].map((row) => columns.map((column) => text(row[nameOf(column)])).join(' ')).sort()]));
 }
 
+// The events in the lines of the table, as the oracle takes them.
+export function eventsOf(site, lines) {
+  const value = (column, text) => {
+    if (text === '\\N') return null;
+    if (column === 'interactive') return text === 't';
+    return ['kind', 'screen_width', 'engaged_ms', 'scroll_depth'].includes(column) ? Number(text) : BigInt(text);
+  };
+  return lines.map((line) => ({ site, ...Object.fromEntries(line.split(' ').map((text, i) => [EVENT_COLUMNS[i], value(EVENT_COLUMNS[i], text)])) }));
+}
+
 // The first difference of two sets of tables as text, or null.
 export function difference(was, should) {
   for (const [table, columns] of Object.entries(TABLES)) {
-    const missing = should[table].filter((line) => !was[table].includes(line)), extra = was[table].filter((line) => !should[table].includes(line));
+    const is = new Set(was[table]), wanted = new Set(should[table]);
+    const missing = should[table].filter((line) => !is.has(line)), extra = was[table].filter((line) => !wanted.has(line));
     if (missing.length || extra.length || was[table].length !== should[table].length)
       return [`${table}: ${columns.map(nameOf).join(' ')}`, ...missing.slice(0, 5).map((line) => `  - ${line}`), ...extra.slice(0, 5).map((line) => `  + ${line}`)].join('\n');
   }

@@ -8,7 +8,7 @@ const MINUTE = 60_000_000n, HOUR = 60n * MINUTE, DAY = 24n * HOUR, GAP = 30n * M
 const us = (text) => BigInt(Date.parse(text)) * 1000n;
 
 // Moments worth being near to, by zone. Clocks are put forward in spring, back in autumn.
-const ZONES = {
+export const ZONES = {
   'Europe/Berlin': { spring: us('2026-03-29T01:00:00Z'), autumn: us('2025-10-26T01:00:00Z'), midnight: us('2026-03-29T22:00:00Z'), month: us('2026-01-31T23:00:00Z') },
   'America/Santiago': { spring: us('2025-09-07T04:00:00Z'), autumn: us('2026-04-05T03:00:00Z'), midnight: us('2026-06-10T04:00:00Z') }, // at midnight
   'Australia/Lord_Howe': { spring: us('2025-10-04T15:30:00Z'), autumn: us('2026-04-04T15:00:00Z'), midnight: us('2026-06-10T13:30:00Z') }, // by half an hour

@@ -80,7 +80,7 @@ const dateAt = (format, ms) => {
 // Asking for a date is slow, so each quarter of an hour is asked for once: clocks of today change their date
 // at its ends only. Some of the past did not (St. John's went back at 00:01): such a quarter has two dates,
 // and its instants are asked for one by one.
-const localDay = (zone, ts) => {
+export const localDay = (zone, ts) => {
   const { format, quarters } = clockOf(zone);
   const ms = wholeMs(ts);
   const quarter = Math.floor(ms / QUARTER_MS);
