@@ -88,15 +88,17 @@ grant select, insert, update, delete on visit, visit_page, rollup_day, rollup_mo
 grant select on site, visit, visit_page, rollup_day, rollup_month to footfall_query;
 
 -- Count events that are new to a build of a site: arrays of one length, the n-th of each making the n-th
--- event. The caller has the site's lock, so rows stay where they were found (ctid) until the end. One statement does it, so that what was before is read at one point:
+-- event. The caller has the site's lock, so rows stay where they were found (ctid) until the end. One
+-- statement does it, so that what was before is read at one point:
 --
---   made            the events that make visits        part, placed    they and those visits, cut into
---   held            visits of their visitors               visits anew
---   after           those visits as they are now       day_*, page_*   what each has by day and by page
---   share           what each visit and page adds to each row of the rollups, before (-) and after (+)
+--   made           the events that make visits         part, placed   they and those visits, cut into
+--   held           visits of their visitors                           visits anew
+--   visit_after    those visits as they are now        page_after     the pages that are touched, likewise
+--   share          what each visit and page adds to each row of the rollups, before (-) and after (+)
 --
--- A daily visitor's visits are read for the days touched, a persistent one's for the months, and some around
--- them: a visitor counts once there, in whichever visit, and what does not change cancels out.
+-- A daily visitor's visits are all read, which are those of a day; a persistent one's for the months touched
+-- and some around them: a visitor counts once there, in whichever visit, and what does not change cancels
+-- out. Most visitors have a single visit, and what changes are its sums: they go a short way.
 create function visits_count(
     p_site integer, p_build integer, p_zone text, p_ts timestamptz[], p_visitor bigint[], p_id bigint[],
     p_kind smallint[], p_interactive boolean[], p_host bigint[], p_page bigint[], p_referrer bigint[],
@@ -108,7 +110,7 @@ returns void language plpgsql
 -- by loops would be quadratic, looking rows up by anything but their key is slow in the end, and grouping by
 -- hashes beats sorting.
 set enable_nestloop = off set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
-set plan_cache_mode = force_generic_plan set jit = off as $$
+set plan_cache_mode = force_generic_plan set jit = off set work_mem = '64MB' as $$
 declare
     zero_days tid[];
     zero_months tid[];
@@ -123,32 +125,33 @@ begin
              as e(ts, visitor, id, kind, interactive, host, page, referrer, source, country, browser,
                   browser_version, os, os_version, device, language, screen_width, engaged_ms, scroll_depth)
         where kind <= 5
-    ), span as (
-        select visitor, min(ts) as lo, max(ts) as hi,
-               case when visitor & 1 = 1 then interval '32 days' else interval '26 hours' end as reach
-        from made group by visitor
     ), scope as materialized (
         select visitor,
-               least(lo, (select start_ts from visit where site_id = p_site and build = p_build
-                          and (visitor, start_ts) >= (s.visitor, '-infinity')
-                          and (visitor, start_ts) <= (s.visitor, lo)
-                          order by visitor desc, start_ts desc limit 1)) - reach as lo,
-               greatest(hi, (select end_ts from visit where site_id = p_site and build = p_build
-                             and (visitor, start_ts) >= (s.visitor, '-infinity')
-                             and (visitor, start_ts) <= (s.visitor, hi + interval '30 minutes')
-                             order by visitor desc, start_ts desc limit 1)) + reach as hi
-        from span s
+               case when visitor & 1 = 0 then '-infinity' else
+                   least(lo, (select start_ts from visit where site_id = p_site and build = p_build
+                              and (visitor, start_ts) >= (s.visitor, '-infinity')
+                              and (visitor, start_ts) <= (s.visitor, lo)
+                              order by visitor desc, start_ts desc limit 1)) - interval '32 days' end as lo,
+               case when visitor & 1 = 0 then 'infinity' else
+                   greatest(hi, (select end_ts from visit where site_id = p_site and build = p_build
+                                 and (visitor, start_ts) >= (s.visitor, '-infinity')
+                                 and (visitor, start_ts) <= (s.visitor, hi + interval '30 minutes')
+                                 order by visitor desc, start_ts desc limit 1)) + interval '32 days' end as hi
+        from (select visitor, min(ts) as lo, max(ts) as hi from made group by visitor) s
     ), held as materialized (
         select v.* from scope s cross join lateral (
             select ctid as place, * from visit where site_id = p_site and build = p_build
             and (visitor, start_ts) >= (s.visitor, s.lo) and (visitor, start_ts) < (s.visitor, s.hi)
-            union all
-            (select * from (
-                select ctid, * from visit where site_id = p_site and build = p_build
+            offset 0) v
+        union all
+        select v.* from scope s cross join lateral (
+            select * from (
+                select ctid as place, * from visit where site_id = p_site and build = p_build
                 and (visitor, start_ts) >= (s.visitor, '-infinity') and (visitor, start_ts) < (s.visitor, s.lo)
                 order by visitor desc, start_ts desc limit 1) last
-             where end_ts >= s.lo)
+            where end_ts >= s.lo
         ) v
+        where s.visitor & 1 = 1
 
     -- They and the new events, cut into visits anew: a visit is a part from its start to its end.
     ), part as (
@@ -174,28 +177,31 @@ begin
                case when kind = 1 then array[(extract(epoch from ts) * 1000000)::bigint, id, page] end
         from made
     ), cut as (
-        select *, row_number() over w as n,
-               start_ts - max(end_ts) over (w rows between unbounded preceding and 1 preceding)
-               > interval '30 minutes' as opens
+        select *, coalesce(start_ts - max(end_ts) over (w rows between unbounded preceding and 1 preceding)
+                           > interval '30 minutes', true) as opens
         from part window w as (partition by visitor, cell order by start_ts, end_ts)
-    ), numbered as (
-        select *, count(*) filter (where opens) over (partition by visitor, cell order by n) as piece
-        from cut
     ), placed as materialized (
-        select *, min(start_ts) over w as visit_ts, bool_or(is_new) over w as touched,
-               count(*) filter (where not is_new) over w as olds, bool_or(landing is not null) over w as counted
-        from numbered window w as (partition by visitor, cell, piece)
-    ), after as materialized (
-        select visitor, visit_ts as start_ts, max(end_ts) as end_ts, bool_or(touched) as touched,
+        select *, max(start_ts) filter (where opens) over (w rows unbounded preceding) as visit_ts
+        from cut window w as (partition by visitor, cell order by start_ts, end_ts)
+    ), visit_after as materialized (
+        -- `place`: of its row, unless it begins elsewhere now.
+        select visitor, visit_ts as start_ts, max(end_ts) as end_ts, bool_or(is_new) as is_touched,
+               count(place) as olds, min(place) filter (where start_ts = visit_ts) as place,
                min(landing) as landing, max(leaving) as leaving, sum(engaged_ms)::bigint as engaged_ms,
                sum(views)::integer as views, sum(events)::integer as events,
                sum(interactions)::integer as interactions
         from placed group by visitor, visit_ts
+    ), crowd as materialized (
+        select visitor from visit_after group by visitor
+        having visitor & 1 = 1 or count(*) > 1 or bool_or(olds > 1 or (olds = 1 and place is null))
 
     -- Visits that begin elsewhere now, are parts of others, or begin to count: all their pages matter.
     ), moved as materialized (
-        select place, visitor, start_ts, visit_ts from placed
-        where not is_new and (start_ts <> visit_ts or olds > 1 or (landing is null and counted))
+        select place, visitor, start_ts, visit_ts from placed where place is not null and start_ts <> visit_ts
+        union all
+        select p.place, p.visitor, p.start_ts, p.visit_ts
+        from placed p join visit_after a on a.visitor = p.visitor and a.start_ts = p.visit_ts
+        where p.place is not null and p.start_ts = p.visit_ts and p.landing is null and a.landing is not null
     ), pair as (
         select visitor, page from made
         union
@@ -210,7 +216,7 @@ begin
             offset 0) v
         join placed p on p.visitor = v.visitor and p.start_ts = v.start_ts and not p.is_new
     ), page_after as materialized (
-        select visitor, page, visit_ts as start_ts, day, bool_or(is_new) as touched,
+        select visitor, page, visit_ts as start_ts, day, bool_or(is_new) as is_touched,
                sum(engaged_ms)::bigint as engaged_ms, sum(views)::integer as views, sum(events)::integer as events,
                max(scroll_depth)::smallint as scroll_depth
         from (select visitor, page, visit_ts, day, start_ts <> visit_ts as is_new, engaged_ms, views, events, scroll_depth
@@ -220,34 +226,40 @@ begin
               from placed where is_new) rows
         group by visitor, page, visit_ts, day
 
-    -- What they come to: visits, their days, their pages; before and after.
+    -- What they come to, before and after: visits, their days, their pages.
     ), whole as materialized (
-        select -1 as sign, visitor, start_ts, (start_ts at time zone p_zone)::date as day,
-               (end_ts at time zone p_zone)::date as last_day,
-               floor(extract(epoch from end_ts - start_ts) * 1000)::bigint as duration_ms,
-               (views = 1 and interactions = 0)::integer as bounces, views, events, engaged_ms,
-               entry, exit, source, referrer, host, country, browser, os, device, language
-        from held where landing_ts is not null
-        union all
-        select 1, visitor, start_ts, (start_ts at time zone p_zone)::date, (end_ts at time zone p_zone)::date,
-               floor(extract(epoch from end_ts - start_ts) * 1000)::bigint,
-               (views = 1 and interactions = 0)::integer, views, events, engaged_ms,
-               landing[4], coalesce(leaving[3], 0), landing[7], landing[6], landing[5],
-               landing[8], landing[9], landing[11], landing[13], landing[14]
-        from after where landing is not null
+        select sign, visitor, start_ts, day, duration_ms, bounces, views, events, engaged_ms, entry, exit,
+               host, referrer, source, country, browser, os, device, language,
+               visitor in (select visitor from crowd) as is_crowd
+        from (select -1 as sign, visitor, start_ts, (start_ts at time zone p_zone)::date as day,
+                     floor(extract(epoch from end_ts - start_ts) * 1000)::bigint as duration_ms,
+                     (views = 1 and interactions = 0)::integer as bounces, views, events, engaged_ms,
+                     entry, exit, host, referrer, source, country, browser, os, device, language
+              from held where landing_ts is not null
+              union all
+              select 1, visitor, start_ts, (start_ts at time zone p_zone)::date,
+                     floor(extract(epoch from end_ts - start_ts) * 1000)::bigint,
+                     (views = 1 and interactions = 0)::integer, views, events, engaged_ms,
+                     landing[4], coalesce(leaving[3], 0), landing[5], landing[6], landing[7],
+                     landing[8], landing[9], landing[11], landing[13], landing[14]
+              from visit_after where landing is not null) w
+    ), crowd_held as (
+        select *, (start_ts at time zone p_zone)::date = (end_ts at time zone p_zone)::date
+               and (end_ts at time zone p_zone) - (start_ts at time zone p_zone) = end_ts - start_ts as is_of_one_day
+        from held where visitor in (select visitor from crowd)
     ), day_before as materialized (
-        -- Only a visit over midnight needs its pages to tell its days.
+        -- Only a visit over midnight needs its pages to tell its days. Where clocks go back over midnight it may
+        -- begin and end on the same day, and have been on the next one.
         select visitor, start_ts, (start_ts at time zone p_zone)::date as day, views, events, engaged_ms
-        from held
-        where (start_ts at time zone p_zone)::date = (end_ts at time zone p_zone)::date
+        from crowd_held where is_of_one_day
         union all
         select h.visitor, h.start_ts, d.day, d.views, d.events, d.engaged_ms
-        from held h cross join lateral (
+        from crowd_held h cross join lateral (
             select day, sum(views)::integer as views, sum(events)::integer as events,
                    sum(engaged_ms)::bigint as engaged_ms
             from visit_page where site_id = p_site and build = p_build and visitor = h.visitor and start_ts = h.start_ts
             group by day offset 0) d
-        where (h.start_ts at time zone p_zone)::date <> (h.end_ts at time zone p_zone)::date
+        where not is_of_one_day
     ), by_day as (
         select -1 as sign, * from day_before
         union all
@@ -255,10 +267,15 @@ begin
         from (select b.visitor, p.visit_ts, b.day, b.views, b.events, b.engaged_ms
               from day_before b join placed p on p.visitor = b.visitor and p.start_ts = b.start_ts and not p.is_new
               union all
-              select visitor, visit_ts, day, views, events, engaged_ms from placed where is_new) d
+              select visitor, visit_ts, day, views, events, engaged_ms
+              from placed where is_new and visitor in (select visitor from crowd)) d
         group by visitor, visit_ts, day
-    ), share as (
-        select w.sign, w.visitor, d.day, v.dimension, v.value, d.views + d.events > 0 as active,
+    ), page_share as (
+        select -1 as sign, visitor, start_ts, page, day, views, events, engaged_ms, scroll_depth from page_before
+        union all
+        select 1, visitor, start_ts, page, day, views, events, engaged_ms, scroll_depth from page_after
+    ), share as materialized (
+        select w.is_crowd, w.sign, w.visitor, d.day, v.dimension, v.value, d.views + d.events > 0 as active,
                (d.day = w.day)::integer as visits, d.views as pageviews, d.events,
                case when d.day = w.day then w.bounces else 0 end as bounces,
                case when d.day = w.day then w.duration_ms else 0 end as duration_ms,
@@ -267,29 +284,28 @@ begin
         cross join lateral (values (0, 0), (2, entry), (3, exit), (4, source), (5, referrer), (6, host),
                                    (7, country), (8, browser), (9, os), (10, device), (11, language))
                    as v(dimension, value)
+        where w.is_crowd
+        union all
+        select false, sign, visitor, day, 3, exit, true, 1, views, events, bounces, duration_ms, 0, 0, engaged_ms, 0, 0
+        from whole where not is_crowd
         union all
         -- A page: what its rows have, on their days…
-        select w.sign, w.visitor, p.day, 1, p.page, p.views + p.events > 0, 0, p.views, p.events, 0, 0, 0, 0,
+        select w.is_crowd, w.sign, w.visitor, p.day, 1, p.page, p.views + p.events > 0, 0, p.views, p.events, 0, 0, 0, 0,
                p.engaged_ms, coalesce(p.scroll_depth, 0), (p.scroll_depth is not null)::integer
-        from (select -1 as sign, visitor, start_ts, page, day, views, events, engaged_ms, scroll_depth from page_before
-              union all
-              select 1, visitor, start_ts, page, day, views, events, engaged_ms, scroll_depth from page_after) p
-        join whole w on w.sign = p.sign and w.visitor = p.visitor and w.start_ts = p.start_ts
+        from page_share p join whole w on w.sign = p.sign and w.visitor = p.visitor and w.start_ts = p.start_ts
         where p.page <> 0
         union all
         -- …that its visits saw it, on theirs…
-        select w.sign, w.visitor, w.day, 1, p.page, false, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0
-        from (select -1 as sign, visitor, start_ts, page from page_before where views + events > 0
-              union
-              select 1, visitor, start_ts, page from page_after where views + events > 0) p
+        select w.is_crowd, w.sign, w.visitor, w.day, 1, p.page, false, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0
+        from (select distinct sign, visitor, start_ts, page from page_share where views + events > 0) p
         join whole w on w.sign = p.sign and w.visitor = p.visitor and w.start_ts = p.start_ts
         where p.page <> 0
         union all
         -- …and which began or ended there.
-        select sign, visitor, day, 1, entry, false, 0, 0, 0, bounces, duration_ms, 1, 0, 0, 0, 0
+        select is_crowd, sign, visitor, day, 1, entry, false, 0, 0, 0, bounces, duration_ms, 1, 0, 0, 0, 0
         from whole where entry <> 0
         union all
-        select sign, visitor, day, 1, exit, false, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0
+        select is_crowd, sign, visitor, day, 1, exit, false, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0
         from whole where exit <> 0
 
     -- The difference, which is nothing for what is unchanged. A visitor counts once a day, and a persistent
@@ -297,26 +313,53 @@ begin
     ), daily as materialized (
         select visitor, day, dimension, value, bool_or(active and sign = 1) as is_active,
                bool_or(active and sign = -1) as was_active,
-               sum((sign * visits)::float8) as visits, sum((sign * pageviews)::float8) as pageviews,
-               sum((sign * events)::float8) as events, sum((sign * bounces)::float8) as bounces,
-               sum((sign * duration_ms)::float8) as duration_ms, sum((sign * entries)::float8) as entries,
-               sum((sign * exits)::float8) as exits, sum((sign * engaged_ms)::float8) as engaged_ms,
-               sum((sign * scroll_sum)::float8) as scroll_sum, sum((sign * scroll_visits)::float8) as scroll_visits
-        from share group by 1, 2, 3, 4
+               sum(sign * visits) as visits, sum(sign * pageviews) as pageviews,
+               sum(sign * events) as events, sum(sign * bounces) as bounces,
+               sum((sign * duration_ms)::float8) as duration_ms, sum(sign * entries) as entries,
+               sum(sign * exits) as exits, sum((sign * engaged_ms)::float8) as engaged_ms,
+               sum(sign * scroll_sum) as scroll_sum, sum(sign * scroll_visits) as scroll_visits
+        from share where is_crowd group by 1, 2, 3, 4
+    ), single as (
+        -- One row where nothing but sums change, which is the rule.
+        select day, entry, host, referrer, source, country, browser, os, device, language,
+               sum(sign)::integer as visits, sum(sign * views)::integer as pageviews,
+               sum(sign * events)::integer as events, sum(sign * bounces)::integer as bounces,
+               sum((sign * duration_ms)::float8) as duration_ms, sum((sign * engaged_ms)::float8) as engaged_ms
+        from whole where not is_crowd
+        group by visitor, day, entry, host, referrer, source, country, browser, os, device, language
     ), day_difference as materialized (
-        select day, dimension, value, sum(is_active::integer - was_active::integer) as visitors,
-               sum(visits) as visits, sum(pageviews) as pageviews, sum(events) as events, sum(bounces) as bounces,
-               sum(duration_ms) as duration_ms, sum(entries) as entries, sum(exits) as exits,
-               sum(engaged_ms) as engaged_ms, sum(scroll_sum) as scroll_sum, sum(scroll_visits) as scroll_visits,
-               sum(is_active::integer - was_active::integer) filter (where visitor & 1 = 0) as daily_visitors
-        from daily group by 1, 2, 3
+        select day, dimension, value, sum(visitors::float8) as visitors,
+               sum(visits::float8) as visits, sum(pageviews::float8) as pageviews, sum(events::float8) as events,
+               sum(bounces::float8) as bounces, sum(duration_ms) as duration_ms, sum(entries::float8) as entries,
+               sum(exits::float8) as exits, sum(engaged_ms) as engaged_ms, sum(scroll_sum::float8) as scroll_sum,
+               sum(scroll_visits::float8) as scroll_visits, sum(daily_visitors::float8) as daily_visitors
+        from (select day, dimension, value, is_active::integer - was_active::integer as visitors, visits, pageviews,
+                     events, bounces, duration_ms, entries, exits, engaged_ms, scroll_sum, scroll_visits,
+                     case when visitor & 1 = 0 then is_active::integer - was_active::integer else 0 end as daily_visitors
+              from daily
+              union all
+              select day, dimension, value, sign * active::integer, sign * visits, sign * pageviews, sign * events,
+                     sign * bounces, sign * duration_ms, sign * entries, sign * exits, sign * engaged_ms,
+                     sign * scroll_sum, sign * scroll_visits, sign * active::integer
+              from share where not is_crowd
+              union all
+              select day, case grouping(entry, source, referrer, host, country, browser, os, device, language)
+                          when 511 then 0 when 255 then 2 when 383 then 4 when 447 then 5 when 479 then 6
+                          when 495 then 7 when 503 then 8 when 507 then 9 when 509 then 10 when 510 then 11 end,
+                     coalesce(entry, source, referrer, host, country, browser, os, device, language, 0),
+                     sum(visits), sum(visits), sum(pageviews), sum(events), sum(bounces), sum(duration_ms), 0, 0,
+                     sum(engaged_ms), 0, 0, sum(visits)
+              from single
+              group by grouping sets ((day), (day, entry), (day, source), (day, referrer), (day, host), (day, country),
+                                      (day, browser), (day, os), (day, device), (day, language))) d
+        group by 1, 2, 3
     ), month_difference as (
         select month, dimension, value, sum(visitors::float8) as visitors, sum(visits) as visits,
                sum(pageviews) as pageviews, sum(events) as events, sum(bounces) as bounces,
                sum(duration_ms) as duration_ms, sum(entries) as entries, sum(exits) as exits,
                sum(engaged_ms) as engaged_ms, sum(scroll_sum) as scroll_sum, sum(scroll_visits) as scroll_visits
         from (select date_trunc('month', day::timestamp)::date as month, dimension, value,
-                     coalesce(daily_visitors, 0) as visitors, visits, pageviews, events, bounces, duration_ms,
+                     daily_visitors as visitors, visits, pageviews, events, bounces, duration_ms,
                      entries, exits, engaged_ms, scroll_sum, scroll_visits
               from day_difference
               union all
@@ -338,7 +381,7 @@ begin
                coalesce(landing[7], 0), coalesce(landing[8], 0), coalesce(landing[9], 0), coalesce(landing[10], 0),
                coalesce(landing[11], 0), coalesce(landing[12], 0), coalesce(landing[13], 0), coalesce(landing[14], 0),
                engaged_ms, landing[15], views, events, interactions
-        from after where touched
+        from visit_after where is_touched
         on conflict (site_id, build, visitor, start_ts) do update set
             end_ts = excluded.end_ts, landing_ts = excluded.landing_ts, landing_id = excluded.landing_id,
             exit_ts = excluded.exit_ts, exit_id = excluded.exit_id, entry = excluded.entry, exit = excluded.exit,
@@ -352,7 +395,7 @@ begin
     ), page_kept as (
         insert into visit_page
         select p_site, p_build, visitor, page, start_ts, day, engaged_ms, views, events, scroll_depth
-        from page_after where touched
+        from page_after where is_touched
         on conflict (site_id, build, visitor, page, start_ts, day) do update set
             engaged_ms = excluded.engaged_ms, views = excluded.views, events = excluded.events,
             scroll_depth = excluded.scroll_depth
