@@ -371,7 +371,7 @@ begin
 
     -- The tables.
     ), visit_gone as (
-        delete from visit where ctid = any (array(select place from moved where start_ts <> visit_ts))
+        delete from visit where site_id = p_site and ctid = any (array(select place from moved where start_ts <> visit_ts))
     ), visit_kept as (
         insert into visit
         select p_site, p_build, visitor, start_ts, end_ts,
@@ -391,7 +391,7 @@ begin
             language = excluded.language, engaged_ms = excluded.engaged_ms, screen_width = excluded.screen_width,
             views = excluded.views, events = excluded.events, interactions = excluded.interactions
     ), page_gone as (
-        delete from visit_page where ctid = any (array(select place from page_before where start_ts <> visit_ts))
+        delete from visit_page where site_id = p_site and ctid = any (array(select place from page_before where start_ts <> visit_ts))
     ), page_kept as (
         insert into visit_page
         select p_site, p_build, visitor, page, start_ts, day, engaged_ms, views, events, scroll_depth
@@ -435,8 +435,8 @@ begin
     select array(select place from days_kept where zero), array(select place from months_kept where zero)
     into zero_days, zero_months;
 
-    delete from rollup_day where ctid = any (zero_days);
-    delete from rollup_month where ctid = any (zero_months);
+    delete from rollup_day where site_id = p_site and ctid = any (zero_days);
+    delete from rollup_month where site_id = p_site and ctid = any (zero_months);
 end
 $$;
 

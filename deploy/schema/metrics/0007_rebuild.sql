@@ -87,21 +87,21 @@ declare
 begin
     perform pg_advisory_xact_lock(1, p_site);
     select array[build, coalesce(next_build, build)] into used from site where site_id = p_site;
-    delete from visit where ctid in (
+    delete from visit where site_id = p_site and ctid in (
         select ctid from visit where site_id = p_site and build <> all (used) limit p_most);
     get diagnostics gone = row_count;
     if gone < p_most then
-        delete from visit_page where ctid in (
+        delete from visit_page where site_id = p_site and ctid in (
             select ctid from visit_page where site_id = p_site and build <> all (used) limit p_most);
         get diagnostics gone = row_count;
     end if;
     if gone < p_most then
-        delete from rollup_day where ctid in (
+        delete from rollup_day where site_id = p_site and ctid in (
             select ctid from rollup_day where site_id = p_site and build <> all (used) limit p_most);
         get diagnostics gone = row_count;
     end if;
     if gone < p_most then
-        delete from rollup_month where ctid in (
+        delete from rollup_month where site_id = p_site and ctid in (
             select ctid from rollup_month where site_id = p_site and build <> all (used) limit p_most);
         get diagnostics gone = row_count;
     end if;

@@ -137,7 +137,7 @@ begin
         'with part as materialized (
              select ctid as place, * from %1$I where site_id = $1 %2$s order by site_id, %3$s limit $2
          ), gone as (
-             delete from %1$I where ctid = any (array(select place from part where %4$s))
+             delete from %1$I where site_id = $1 and ctid = any (array(select place from part where %4$s))
          )
          select array[%5$s] from part order by %6$s limit 1',
         p_part,
@@ -223,7 +223,7 @@ language plpgsql security definer set search_path = public, pg_temp as $$
 declare
     gone integer;
 begin
-    delete from string_doubt where ctid = any (array(
+    delete from string_doubt where site_id = p_site and ctid = any (array(
         select ctid from string_doubt where site_id = p_site and value is not null limit p_most));
     get diagnostics gone = row_count;
     return gone;
@@ -282,7 +282,7 @@ begin
         where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and a.attname = 'site_id' and not a.attisdropped
         order by 1
     loop
-        execute format('delete from %1$I where ctid = any (array(select ctid from %1$I where site_id = $1 limit $2))', part)
+        execute format('delete from %1$I where site_id = $1 and ctid = any (array(select ctid from %1$I where site_id = $1 limit $2))', part)
         using p_site, p_most;
         get diagnostics gone = row_count;
         if gone > 0 then
