@@ -275,8 +275,9 @@ static void print_rest(const struct report *r)
 			result_count(bytes, number_of(one, "bytes")));
 		if (*text_of(one, "first"))
 			printf(", %s to %s", text_of(one, "first"), text_of(one, "last"));
-		if (json_is_false(json_object_get(one, "counted"))) /* older than visits are */
-			printf(", which no report shows: footfall rebuild --site %s",
+		if (json_is_false(json_object_get(one, "counted"))) /* before it counted */
+			printf(", of which reports show none from before the upgrade: footfall "
+			       "rebuild --site %s",
 				text_of(one, "domain"));
 		putchar('\n');
 	}

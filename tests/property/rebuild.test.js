@@ -8,7 +8,7 @@ import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { startCluster } from '../e2e/cluster.js';
 import { note } from '../e2e/harness.js';
-import { BIN } from '../parts/parts.js';
+import { BIN, ROOT } from '../parts/parts.js';
 import { difference, formatTables, readTables, sendStatements, tablesStatement } from './apply.js';
 import { history, sending } from './histories.js';
 import { tables as oracle } from './oracle.js';
@@ -29,9 +29,9 @@ after(async () => {
   if (home) fs.rmSync(home, { recursive: true });
 });
 
-async function footfall(args, input = '') {
+async function footfall(args, input = '', database = METRICS) {
   const running = promisify(execFile)(path.join(BIN, 'footfall'), [...args, '--json'], { env: {
-    PATH: process.env.PATH, FOOTFALL_HOME: home, FOOTFALL_APP_DB: cluster.conninfo('postgres', 'footfall_app'), FOOTFALL_METRICS_DB: cluster.conninfo('postgres', METRICS),
+    PATH: process.env.PATH, FOOTFALL_HOME: home, FOOTFALL_APP_DB: cluster.conninfo('postgres', 'footfall_app'), FOOTFALL_METRICS_DB: cluster.conninfo('postgres', database),
   }, timeout: 120000 });
   running.child.stdin.on('error', () => {}); // who reads no password may have ended
   running.child.stdin.end(input);
@@ -48,8 +48,8 @@ const eventsOf = (first, count) => {
 };
 const send = (site, zone, records) => cluster.query(METRICS, sendStatements(site, zone, records));
 
-async function wrongOf({ site_id: site }, events, zone) {
-  const tables = readTables(cluster.sql(METRICS, `begin; delete from visit using site s where s.site_id = visit.site_id and visit.build <> s.build;
+async function wrongOf({ site_id: site }, events, zone, database = METRICS) {
+  const tables = readTables(cluster.sql(database, `begin; delete from visit using site s where s.site_id = visit.site_id and visit.build <> s.build;
     delete from visit_page using site s where s.site_id = visit_page.site_id and visit_page.build <> s.build;
     delete from rollup_day using site s where s.site_id = rollup_day.site_id and rollup_day.build <> s.build;
     delete from rollup_month using site s where s.site_id = rollup_month.site_id and rollup_month.build <> s.build;
@@ -118,6 +118,22 @@ test('a rebuild after months were dropped keeps the days that were in them', asy
   assert.deepEqual([other(was, is), other(is, was)], [[], []], 'gone, and come');
   const visits = cluster.sql(METRICS, `select count(*) from visit where site_id = ${site.site_id} and start_ts < '${horizon}'`);
   assert.equal(visits.trim(), '0', 'nothing was counted from elsewhere');
+});
+
+test('events from before visits were counted are told from others, and a rebuild counts them', async () => {
+  const zone = 'Asia/Kathmandu', site = await siteMake('earlier.example', zone), events = eventsOf(seed, HISTORIES);
+  const schema = path.join(ROOT, 'deploy/schema/metrics'), files = fs.readdirSync(schema).sort();
+  const migrate = (of) => files.filter(of).map((file) => `begin; set role footfall_owner;\n${fs.readFileSync(path.join(schema, file), 'utf8')}\ncommit;`).join('\n');
+  await send(site.site_id, zone, sending({ seed, events }, 0));
+  cluster.sql('postgres', 'create database earlier owner footfall_owner');
+  cluster.sql('earlier', `${migrate((file) => file < '0006')}
+    select event_partition(to_timestamp(ts / 1e6)) from unnest('{${events.map(({ ts }) => ts).join()}}'::bigint[]) ts;
+    copy event from stdin;\n${cluster.sql(METRICS, `copy (select * from event where site_id = ${site.site_id}) to stdout`)}\\.
+    ${migrate((file) => file >= '0006')}`);
+  assert.equal(cluster.sql('earlier', 'select site_id, build from site').trim(), `${site.site_id}|0`);
+  await footfall(['rebuild', '--site', site.domain], '', 'earlier');
+  assert.equal(await wrongOf(site, events, zone, 'earlier'), null);
+  assert.equal(cluster.sql('earlier', 'select build > 0 from site').trim(), 't');
 });
 
 test('a site that is not there, or a second rebuild of the same, is said', async () => {

@@ -13,6 +13,8 @@ create table site (
     next_zone  text,
     constraint site_pk primary key (site_id)
 );
+-- Build 0: with events that are not counted yet, since they came before this was. `footfall rebuild` does it.
+insert into site select site_id, 0, 'UTC' from (select distinct site_id from event) earlier;
 
 create table visit (
     site_id         integer     not null,
