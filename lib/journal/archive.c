@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -424,12 +425,29 @@ int archive_extract(
 
 /* --- sifting ---------------------------------------------------------------------------------- */
 
+/* For file systems without O_TMPFILE (NFS). */
+static int scratch_unlinked(const struct archive *a)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	snprintf(path, sizeof path, "%s/scratch-XXXXXX", a->path);
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	unlink(path);
+	return fd;
+}
+
 /* A file without a name, that goes when it is closed. */
 static int scratch(const struct archive *a)
 {
 	int fd = openat(a->fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 
-	return fd < 0 ? -errno : fd;
+	if (fd >= 0)
+		return fd;
+	return errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL ? scratch_unlinked(a)
+									 : -errno;
 }
 
 /* Give the file's name to another, as old as it is. */
