@@ -27,10 +27,19 @@
 #define DAMAGED_LEAST_US (3 * 86400 * US_PER_SECOND)
 #define NAME_SIZE        80
 
+/* A damaged file from which nothing has to go; it has no place to say so. */
+struct clean {
+	ino_t inode;
+	struct timespec changed; /* st_ctim: no other file has had both */
+};
+
 struct archive {
 	char *path;
 	int fd; /* of the folder; -1: there is none */
 	int64_t keep_us;
+	struct clean *clean; /* as of clean_number; a handful, as damage is rare */
+	size_t clean_count;
+	uint64_t clean_number;
 };
 
 struct head {
@@ -82,6 +91,7 @@ void archive_close(struct archive **a_p)
 		return;
 	if (a->fd >= 0)
 		close(a->fd);
+	free(a->clean);
 	free(a->path);
 	free(a);
 	*a_p = NULL;
@@ -576,18 +586,45 @@ out:
 	return rc;
 }
 
+static bool is_clean(const struct archive *a, const struct stat *st)
+{
+	size_t i = 0;
+
+	while (i < a->clean_count && (a->clean[i].inode != st->st_ino ||
+					     a->clean[i].changed.tv_sec != st->st_ctim.tv_sec ||
+					     a->clean[i].changed.tv_nsec != st->st_ctim.tv_nsec))
+		i++;
+	return i < a->clean_count;
+}
+
+/* Without memory it is read again the next time. */
+static void clean_remember(struct archive *a, const struct stat *st)
+{
+	struct clean *grown = reallocarray(a->clean, a->clean_count + 1, sizeof *grown);
+
+	if (!grown)
+		return;
+	a->clean = grown;
+	a->clean[a->clean_count++] = (struct clean){ st->st_ino, st->st_ctim };
+}
+
 /* A damaged one says nothing of itself, and is kept as it is unless something has to go. */
 static int damaged_sift(struct archive *a, const char *name, int fd, const struct stat *was,
 	sift_keeps *keeps, void *who)
 {
 	struct sifted sifted;
-	int kept = scratch(a), rc;
+	int kept, rc;
 
+	if (is_clean(a, was))
+		return 0;
+	kept = scratch(a);
 	if (kept < 0)
 		return kept;
 	rc = segment_sift(fd, kept, number_of_name(name), keeps, who, &sifted);
 	if (!rc && sifted.entries)
 		rc = sifted_store(a, name, name, NULL, kept, was);
+	else if (!rc)
+		clean_remember(a, was);
 	close(kept);
 	return rc;
 }
@@ -615,6 +652,9 @@ int archive_sift(struct archive *a, uint64_t number, sift_keeps *keeps, void *wh
 	size_t count = files_find(a, &files);
 	int rc = 0;
 
+	if (number != a->clean_number)
+		a->clean_count = 0;
+	a->clean_number = number;
 	for (size_t i = 0; i < count && !stop_wait(0); i++) {
 		int failed =
 			is_stored(&files[i]) ? file_sift(a, files[i].name, number, keeps, who) : 0;

@@ -58,8 +58,8 @@ int archive_list(struct archive *a, struct archive_summary **list, size_t *count
 /* Take the entries that are not to be kept out of all files that are not sifted up to `number`, a
  * number that rises whenever there is more that must go, and write it down in them. A file is
  * replaced whole or not at all, and keeps its age. Of one with damage what cannot be read goes.
- * Several ingresses may at the same time. Ends early, with 0, when the process is asked to end. On
- * error the rest is for the next time. */
+ * Several ingresses may at the same time, of each one thread. Ends early, with 0, when the process
+ * is asked to end. On error the rest is for the next time. */
 int archive_sift(struct archive *a, uint64_t number, sift_keeps *keeps, void *who,
 	struct err *err) MUST_CHECK;
 

@@ -182,6 +182,58 @@ static void of_a_file_that_cannot_be_read_at_all_nothing_stays(void **state)
 	assert_false(is_there(f->damaged));
 }
 
+/* Set a whole segment aside, as one with damage is. */
+static void set_aside(struct fixture *f)
+{
+	FILE *file = fopen(f->stored, "w");
+	struct archive_summary summary = { .number = NUMBER };
+	struct err err;
+	int dir;
+
+	memset(summary.producer, 1, sizeof summary.producer);
+	segment_make(file);
+	fclose(file);
+	dir = open(f->parent, O_RDONLY | O_DIRECTORY);
+	assert_int_equal(
+		archive_set_aside(f->archive, &summary, dir, "archive/" NAME ".zst", &err), 0);
+	close(dir);
+	assert_true(is_there(f->damaged));
+}
+
+static void a_damaged_segment_is_not_read_again_for_the_same_number(void **state)
+{
+	struct fixture *f = *state;
+
+	set_aside(f);
+	assert_int_equal(sift(f, 1), 0);
+	assert_int_equal(f->asked, ENTRIES);
+	assert_int_equal(sift(f, 1), 0); /* the file that took its place */
+	assert_int_equal(f->asked, ENTRIES / 2);
+	assert_int_equal(sift(f, 1), 0);
+	assert_int_equal(f->asked, 0);
+	assert_int_equal(sift(f, 2), 0);
+	assert_int_equal(f->asked, ENTRIES / 2);
+	assert_int_equal(sift(f, 2), 0);
+	assert_int_equal(f->asked, 0);
+}
+
+static void a_damaged_segment_that_comes_later_is_sifted_too(void **state)
+{
+	struct fixture *f = *state;
+	int before;
+
+	set_aside(f);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(sift(f, 1), 0);
+	assert_int_equal(f->asked, 0);
+	before = open(f->damaged, O_RDONLY); /* another one, surely, while this is open */
+	assert_int_equal(unlink(f->damaged), 0);
+	set_aside(f);
+	assert_int_equal(sift(f, 1), 0);
+	close(before);
+	assert_int_equal(f->asked, ENTRIES);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -190,6 +242,8 @@ int main(void)
 		TEST(of_a_damaged_file_what_can_be_read_is_set_aside_without_what_must_go),
 		TEST(a_file_with_a_head_that_is_not_known_is_set_aside_whole),
 		TEST(of_a_file_that_cannot_be_read_at_all_nothing_stays),
+		TEST(a_damaged_segment_is_not_read_again_for_the_same_number),
+		TEST(a_damaged_segment_that_comes_later_is_sifted_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
