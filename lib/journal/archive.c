@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -25,10 +27,19 @@
 #define DAMAGED_LEAST_US (3 * 86400 * US_PER_SECOND)
 #define NAME_SIZE        80
 
+/* A damaged file from which nothing has to go; it has no place to say so. */
+struct clean {
+	ino_t inode;
+	struct timespec changed; /* st_ctim: no other file has had both */
+};
+
 struct archive {
 	char *path;
 	int fd; /* of the folder; -1: there is none */
 	int64_t keep_us;
+	struct clean *clean; /* as of clean_number; a handful, as damage is rare */
+	size_t clean_count;
+	uint64_t clean_number;
 };
 
 struct head {
@@ -80,6 +91,7 @@ void archive_close(struct archive **a_p)
 		return;
 	if (a->fd >= 0)
 		close(a->fd);
+	free(a->clean);
 	free(a->path);
 	free(a);
 	*a_p = NULL;
@@ -322,10 +334,13 @@ uint64_t archive_bytes(struct archive *a)
 
 /* --- reading again ---------------------------------------------------------------------------- */
 
+/* -EBADMSG: there is none, or not one of ours; other errors say nothing about the file. */
 static int head_read(int fd, struct head *head)
 {
 	ssize_t n = pread(fd, head, sizeof *head, 0);
 
+	if (n < 0)
+		return -errno;
 	if (n < (ssize_t)(8 + HEAD_LEN_OLDER) || head->magic != SKIPPABLE_MAGIC)
 		return -EBADMSG;
 	if (head->len == HEAD_LEN_OLDER)
@@ -362,15 +377,17 @@ int archive_list(struct archive *a, struct archive_summary **list, size_t *count
 	return *list ? 0 : err_set(err, -ENOMEM, "archive %s", a->path);
 }
 
+/* -EBADMSG: it is damaged, and to_fd has what could be read. */
 static int decompress_file(ZSTD_DCtx *z, char *in, char *out, int from_fd, int to_fd)
 {
 	struct head head;
 	size_t left = 1;
 	off_t offset;
+	int damaged = head_read(from_fd, &head);
 
-	if (head_read(from_fd, &head))
-		return -EBADMSG;
-	offset = 8 + head.len;
+	if (damaged && damaged != -EBADMSG)
+		return damaged;
+	offset = damaged ? 0 : 8 + head.len; /* zstd passes over a head that we do not know */
 
 	for (;;) {
 		ssize_t n = pread(from_fd, in, CHUNK, offset);
@@ -379,7 +396,7 @@ static int decompress_file(ZSTD_DCtx *z, char *in, char *out, int from_fd, int t
 		if (n < 0)
 			return -errno;
 		if (!n)
-			return left ? -EBADMSG : 0;
+			return left ? -EBADMSG : damaged;
 		offset += n;
 		while (input.pos < input.size) {
 			ZSTD_outBuffer output = { out, CHUNK, 0 };
@@ -387,7 +404,9 @@ static int decompress_file(ZSTD_DCtx *z, char *in, char *out, int from_fd, int t
 
 			left = ZSTD_decompressStream(z, &output, &input);
 			if (ZSTD_isError(left))
-				return -EBADMSG;
+				return ZSTD_getErrorCode(left) == ZSTD_error_memory_allocation
+					       ? -ENOMEM
+					       : -EBADMSG;
 			rc = write_all(to_fd, out, output.pos);
 			if (rc)
 				return rc;
@@ -424,12 +443,29 @@ int archive_extract(
 
 /* --- sifting ---------------------------------------------------------------------------------- */
 
+/* For file systems without O_TMPFILE (NFS). */
+static int scratch_unlinked(const struct archive *a)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	snprintf(path, sizeof path, "%s/scratch-XXXXXX", a->path);
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	unlink(path);
+	return fd;
+}
+
 /* A file without a name, that goes when it is closed. */
 static int scratch(const struct archive *a)
 {
 	int fd = openat(a->fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 
-	return fd < 0 ? -errno : fd;
+	if (fd >= 0)
+		return fd;
+	return errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL ? scratch_unlinked(a)
+									 : -errno;
 }
 
 /* Give the file's name to another, as old as it is. */
@@ -445,12 +481,13 @@ static int replace(const struct archive *a, const char *name, const char *with, 
 	return 0;
 }
 
-/* Write what was sifted in the file's place, compressed under its head, or, without one, as it is.
- */
-static int sifted_store(const struct archive *a, const char *name, const struct head *head,
-	int sifted_fd, const struct stat *was)
+/* Write what was sifted of the file under a name, compressed under its head, or, without one, as it
+ * is. */
+static int sifted_store(const struct archive *a, const char *name, const char *as,
+	const struct head *head, int sifted_fd, const struct stat *was)
 {
 	char making[NAME_SIZE + 8];
+	struct stat sifted;
 	int fd, rc;
 
 	snprintf(making, sizeof making, "%s.sifted", name);
@@ -461,12 +498,13 @@ static int sifted_store(const struct archive *a, const char *name, const struct 
 	if (head) {
 		rc = store_bytes(fd, &head->summary, head->sifted, sifted_fd);
 	} else {
-		rc = sendfile(fd, sifted_fd, &(off_t){ 0 }, (size_t)was->st_size) == was->st_size
+		rc = !fstat(sifted_fd, &sifted) && sendfile(fd, sifted_fd, &(off_t){ 0 },
+							   (size_t)sifted.st_size) == sifted.st_size
 			     ? 0
 			     : -EIO;
 	}
 	if (!rc)
-		rc = replace(a, name, making, fd, was);
+		rc = replace(a, as, making, fd, was);
 	if (rc)
 		unlinkat(a->fd, making, 0);
 	close(fd);
@@ -481,7 +519,39 @@ static int sifted_note(int fd, const struct head *head, const struct stat *was)
 	return pwrite(fd, head, sizeof *head, 0) == sizeof *head && !futimens(fd, times) ? 0 : -EIO;
 }
 
-/* -EBADMSG: it cannot be read, so nobody can use it or tell what is in it. */
+static uint64_t number_of_name(const char *name)
+{
+	const char *dash = strchr(name, '-');
+
+	return dash ? strtoull(dash + 1, NULL, 16) : 0;
+}
+
+/* A damaged one, of which plain_fd has what could be read: that is set aside as other damaged
+ * segments are, sifted. The rest goes, as it may be what must. */
+static int damaged_set_aside(struct archive *a, const char *name, int plain_fd, int kept_fd,
+	const struct stat *was, sift_keeps *keeps, void *who)
+{
+	char aside[NAME_SIZE + 8];
+	struct sifted sifted;
+	struct stat kept;
+	int rc = segment_sift(plain_fd, kept_fd, number_of_name(name), keeps, who, &sifted);
+
+	if (!rc && fstat(kept_fd, &kept))
+		rc = -errno;
+	if (!rc && kept.st_size > SEGMENT_FRAMES_AT) {
+		snprintf(aside, sizeof aside, "%.*s.damaged", (int)(strlen(name) - strlen(".zst")),
+			name);
+		rc = sifted_store(a, name, aside, NULL, kept_fd, was);
+	}
+	if (!rc && unlinkat(a->fd, name, 0))
+		rc = -errno;
+	if (!rc)
+		log_warn("archive: a file is damaged, what could be read of it is set aside "
+			 "file=%s/%s",
+			a->path, name);
+	return rc;
+}
+
 static int stored_sift(struct archive *a, const char *name, int fd, const struct stat *was,
 	uint64_t number, sift_keeps *keeps, void *who)
 {
@@ -490,11 +560,15 @@ static int stored_sift(struct archive *a, const char *name, int fd, const struct
 	struct head head;
 
 	rc = head_read(fd, &head);
-	if (rc || head.sifted >= number)
+	if (rc ? rc != -EBADMSG : head.sifted >= number)
 		return rc;
 	plain = scratch(a);
 	kept = plain < 0 ? plain : scratch(a);
 	rc = kept < 0 ? kept : extract(fd, plain);
+	if (rc == -EBADMSG) {
+		rc = damaged_set_aside(a, name, plain, kept, was, keeps, who);
+		goto out;
+	}
 	if (!rc)
 		rc = segment_sift(plain, kept, head.summary.number, keeps, who, &sifted);
 	if (!rc) {
@@ -502,8 +576,9 @@ static int stored_sift(struct archive *a, const char *name, int fd, const struct
 
 		head.sifted = number;
 		rc = as_it_is ? sifted_note(fd, &head, was)
-			      : sifted_store(a, name, &head, kept, was);
+			      : sifted_store(a, name, name, &head, kept, was);
 	}
+out:
 	if (plain >= 0)
 		close(plain);
 	if (kept >= 0)
@@ -511,20 +586,45 @@ static int stored_sift(struct archive *a, const char *name, int fd, const struct
 	return rc;
 }
 
+static bool is_clean(const struct archive *a, const struct stat *st)
+{
+	size_t i = 0;
+
+	while (i < a->clean_count && (a->clean[i].inode != st->st_ino ||
+					     a->clean[i].changed.tv_sec != st->st_ctim.tv_sec ||
+					     a->clean[i].changed.tv_nsec != st->st_ctim.tv_nsec))
+		i++;
+	return i < a->clean_count;
+}
+
+/* Without memory it is read again the next time. */
+static void clean_remember(struct archive *a, const struct stat *st)
+{
+	struct clean *grown = reallocarray(a->clean, a->clean_count + 1, sizeof *grown);
+
+	if (!grown)
+		return;
+	a->clean = grown;
+	a->clean[a->clean_count++] = (struct clean){ st->st_ino, st->st_ctim };
+}
+
 /* A damaged one says nothing of itself, and is kept as it is unless something has to go. */
 static int damaged_sift(struct archive *a, const char *name, int fd, const struct stat *was,
 	sift_keeps *keeps, void *who)
 {
-	const char *dash = strchr(name, '-');
-	uint64_t number = dash ? strtoull(dash + 1, NULL, 16) : 0;
 	struct sifted sifted;
-	int kept = scratch(a), rc;
+	int kept, rc;
 
+	if (is_clean(a, was))
+		return 0;
+	kept = scratch(a);
 	if (kept < 0)
 		return kept;
-	rc = segment_sift(fd, kept, number, keeps, who, &sifted);
+	rc = segment_sift(fd, kept, number_of_name(name), keeps, who, &sifted);
 	if (!rc && sifted.entries)
-		rc = sifted_store(a, name, NULL, kept, was);
+		rc = sifted_store(a, name, name, NULL, kept, was);
+	else if (!rc)
+		clean_remember(a, was);
 	close(kept);
 	return rc;
 }
@@ -542,12 +642,6 @@ static int file_sift(
 		was.st_ino == named.st_ino)
 		rc = ends_with(name, ".zst") ? stored_sift(a, name, fd, &was, number, keeps, who)
 					     : damaged_sift(a, name, fd, &was, keeps, who);
-	if (rc == -EBADMSG) {
-		log_warn("archive: a file that cannot be read is deleted, as it may hold what must "
-			 "go file=%s/%s",
-			a->path, name);
-		rc = unlinkat(a->fd, name, 0) ? -errno : 0;
-	}
 	close(fd);
 	return rc;
 }
@@ -558,6 +652,9 @@ int archive_sift(struct archive *a, uint64_t number, sift_keeps *keeps, void *wh
 	size_t count = files_find(a, &files);
 	int rc = 0;
 
+	if (number != a->clean_number)
+		a->clean_count = 0;
+	a->clean_number = number;
 	for (size_t i = 0; i < count && !stop_wait(0); i++) {
 		int failed =
 			is_stored(&files[i]) ? file_sift(a, files[i].name, number, keeps, who) : 0;

@@ -5,7 +5,8 @@
  * A file is <producer>-<segment>.zst: a skippable frame (RFC 8878, section 3.1.2) with struct
  * archive_summary and the number it is sifted up to (0, or missing in older files: it is not), then
  * the segment as one zstd frame. The summary tells which records are inside without reading them.
- * Segments with damage are kept as they are, <producer>-<segment>.damaged. */
+ * Segments with damage are kept as they are, <producer>-<segment>.damaged; so is what can be read
+ * of a file with damage, once it was to be sifted. */
 #ifndef FOOTFALL_ARCHIVE_H
 #define FOOTFALL_ARCHIVE_H
 
@@ -56,8 +57,9 @@ int archive_list(struct archive *a, struct archive_summary **list, size_t *count
 
 /* Take the entries that are not to be kept out of all files that are not sifted up to `number`, a
  * number that rises whenever there is more that must go, and write it down in them. A file is
- * replaced whole or not at all, and keeps its age. Several ingresses may at the same time. Ends
- * early, with 0, when the process is asked to end. On error the rest is for the next time. */
+ * replaced whole or not at all, and keeps its age. Of one with damage what cannot be read goes.
+ * Several ingresses may at the same time, of each one thread. Ends early, with 0, when the process
+ * is asked to end. On error the rest is for the next time. */
 int archive_sift(struct archive *a, uint64_t number, sift_keeps *keeps, void *who,
 	struct err *err) MUST_CHECK;
 

@@ -25,6 +25,7 @@
 #define DRAIN_LEAST_MS       300 /* for what came last, when the servers took all of that to close */
 #define EXPIRE_EVERY_S       60
 #define REMOVED_EVERY_S      5
+#define REMOVED_AGAIN_US     (60 * US_PER_SECOND) /* after a failure */
 #define TRACKER_MOST         (64 << 10)
 
 struct ingress {
@@ -36,8 +37,9 @@ struct ingress {
 	struct sender *sender;
 	struct http_server *http, *admin;
 	char *tracker;
-	uint64_t removal;     /* the last one that is known */
-	bool removal_failing; /* as was said in the log */
+	uint64_t removal_rolled;       /* segments in use were ended for it */
+	int64_t removal_again_mono_us; /* of one that failed; before, nothing is tried */
+	bool removal_failing;          /* as was said in the log */
 };
 
 static const struct http_route routes[] = {
@@ -263,15 +265,19 @@ static void removed_sites_forget(struct ingress *g)
 	struct removed removed;
 	struct err err;
 	uint64_t removal;
-	int rc = snapshot_removed(
-		g->intake.snapshot, &removed.sites, &removed.count, &removal, &err);
+	int rc;
 
-	if (!rc && removal != g->removal)
+	if (clock_mono_us() < g->removal_again_mono_us)
+		return;
+	rc = snapshot_removed(g->intake.snapshot, &removed.sites, &removed.count, &removal, &err);
+	if (!rc && removal != g->removal_rolled) {
 		journal_roll(g->intake.journal);
+		g->removal_rolled = removal; /* once, also if what follows fails for long */
+	}
 	if (!rc && removal)
 		rc = journal_sift(g->intake.journal, removal, is_of_a_site, &removed, &err);
-	if (!rc)
-		g->removal = removal;
+	if (rc)
+		g->removal_again_mono_us = clock_mono_us() + REMOVED_AGAIN_US;
 	if (rc && !g->removal_failing)
 		log_error("ingress: removed sites are in the archive still: %s", err.msg);
 	if (!rc && g->removal_failing)

@@ -1,6 +1,7 @@
 #include "services/ingress/snapshot.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
 #include <jansson.h>
@@ -50,6 +51,8 @@ struct snapshot {
 	struct days *days;
 	char *text; /* that the tables were made of; the thread's own. It holds day keys */
 	bool kept;  /* the text is on disk */
+	int64_t file_dies_us; /* the first of the keys on disk that is due, whatever the text's are
+			       */
 	bool save_fails;
 	pthread_t thread;
 	bool thread_runs;
@@ -350,6 +353,8 @@ static void text_save(struct snapshot *s)
 		log_info("snapshot: is kept on disk again");
 	s->save_fails = rc != 0;
 	s->kept = !rc;
+	if (!rc)
+		s->file_dies_us = s->tables->dies_us;
 }
 
 /* What an earlier ingress kept there, NULL when there is nothing; yours. */
@@ -411,23 +416,31 @@ static char *text_without_due(const char *text)
 	return left;
 }
 
+/* Rather no file than one with keys that are due, which could not be replaced. */
+static void file_expire(struct snapshot *s)
+{
+	if (clock_now_us() < s->file_dies_us || (unlink(s->path) && errno != ENOENT))
+		return;
+	s->file_dies_us = INT64_MAX;
+	s->kept = false;
+}
+
 /* Let go of the days that are due. With the database at hand the text has none; without it they
  * would stay as long as it is away. */
 static void text_expire(struct snapshot *s)
 {
 	struct err err = { 0 };
-	char *left;
+	char *left = NULL;
 
 	days_forget_due(s->days);
-	if (!s->tables || clock_now_us() < s->tables->dies_us)
-		return;
-	left = text_without_due(s->text);
-	if (!left || text_use(s, &left, &err))
-		log_error("snapshot: days that are due cannot be taken out: %s", err.msg);
-	else
-		text_save(s);
-	if (!s->kept) /* rather none than this one */
-		unlink(s->path);
+	if (s->tables && clock_now_us() >= s->tables->dies_us) {
+		left = text_without_due(s->text);
+		if (!left || text_use(s, &left, &err))
+			log_error("snapshot: days that are due cannot be taken out: %s", err.msg);
+		else
+			text_save(s);
+	}
+	file_expire(s);
 	secret_text_free(&left);
 }
 
@@ -536,10 +549,13 @@ int snapshot_open(struct snapshot **out, const char *conninfo, const char *folde
 		rc = err_set(err, -ENOMEM, "snapshot");
 	if (!rc)
 		leftovers_remove(s);
+	s->file_dies_us = INT64_MAX;
 	kept = rc ? NULL : text_load(s);
 	if (kept && text_use(s, &kept, err)) {
 		log_warn("snapshot: the one on disk is of no use file=%s: %s", s->path, err->msg);
-		unlink(s->path); /* it may have keys in it that are due */
+		s->file_dies_us = 0; /* it may have keys in it that are due */
+	} else if (s->tables) {
+		s->file_dies_us = s->tables->dies_us;
 	}
 	secret_text_free(&kept);
 	if (!rc)

@@ -111,6 +111,17 @@ static int find_live(struct fixture *f)
 	return find(f, f->now_us + US_PER_SECOND);
 }
 
+/* Of an ingress that was killed long ago. */
+static void leave_half_made(const char *path)
+{
+	const struct timespec long_ago[2] = { { 1, 0 }, { 1, 0 } };
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	fclose(file);
+	assert_int_equal(utimensat(AT_FDCWD, path, long_ago, 0), 0);
+}
+
 static void an_ingress_that_was_down_for_long_neither_uses_nor_keeps_a_key_that_is_due(void **state)
 {
 	struct fixture *f = *state;
@@ -151,6 +162,38 @@ static void a_key_that_becomes_due_while_the_database_is_away_is_let_go_of(void 
 	assert_true(snapshot_site(f->snapshot, SPAN("example.org"), &site));
 }
 
+/* Meanwhile the file has another name, and a folder that cannot be removed has its. */
+static void a_file_whose_keys_are_due_goes_though_it_could_not_be_replaced_for_long(void **state)
+{
+	const struct timespec pause = { 0, 20 * 1000000L }, a_while = { 0, 300 * 1000000L };
+	char making[600], away[600], inside[600], left[600];
+	struct fixture *f = *state;
+
+	snprintf(making, sizeof making, "%s.%ld", f->path, (long)getpid());
+	snprintf(away, sizeof away, "%s/away", f->folder);
+	snprintf(inside, sizeof inside, "%s/inside", f->path);
+	snprintf(left, sizeof left, "%s.4711", f->path);
+	assert_int_equal(mkdir(making, 0700), 0); /* so that no other is made */
+	lay_down(f, 1);
+	open_it(f);
+	assert_int_equal(rename(f->path, away), 0);
+	assert_int_equal(mkdir(f->path, 0700), 0);
+	assert_int_equal(mkdir(inside, 0700), 0);
+	leave_half_made(left);
+	for (int ms = 0; !access(left, F_OK) && ms < WAIT_MS; ms += 20)
+		nanosleep(&pause, NULL);
+	assert_int_equal(access(left, F_OK), -1); /* saving begins with this */
+	nanosleep(&a_while, NULL);                /* and has failed, most likely */
+	assert_int_equal(rmdir(inside), 0);
+	assert_int_equal(rmdir(f->path), 0);
+	assert_int_equal(rename(away, f->path), 0);
+	for (int ms = 0; file_has(f, DUE_HEX) && ms < WAIT_MS; ms += 20)
+		nanosleep(&pause, NULL);
+	assert_false(file_has(f, DUE_HEX));
+	assert_int_equal(find_live(f), 0);
+	assert_int_equal(rmdir(making), 0);
+}
+
 static void a_file_that_is_of_no_use_is_not_kept(void **state)
 {
 	struct fixture *f = *state;
@@ -167,16 +210,11 @@ static void a_file_that_is_of_no_use_is_not_kept(void **state)
 
 static void what_a_killed_ingress_left_half_made_goes(void **state)
 {
-	const struct timespec long_ago[2] = { { 1, 0 }, { 1, 0 } };
 	struct fixture *f = *state;
 	char left[600];
-	FILE *file;
 
 	snprintf(left, sizeof left, "%s.4711", f->path);
-	file = fopen(left, "w");
-	assert_non_null(file);
-	fclose(file);
-	assert_int_equal(utimensat(AT_FDCWD, left, long_ago, 0), 0);
+	leave_half_made(left);
 	open_it(f);
 	assert_int_equal(access(left, F_OK), -1);
 }
@@ -187,6 +225,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(an_ingress_that_was_down_for_long_neither_uses_nor_keeps_a_key_that_is_due),
 		TEST(a_key_that_becomes_due_while_the_database_is_away_is_let_go_of),
+		TEST(a_file_whose_keys_are_due_goes_though_it_could_not_be_replaced_for_long),
 		TEST(a_file_that_is_of_no_use_is_not_kept),
 		TEST(what_a_killed_ingress_left_half_made_goes),
 	};
