@@ -570,7 +570,7 @@ static int stored_sift(struct archive *a, const char *name, int fd, const struct
 		goto out;
 	}
 	if (!rc)
-		rc = segment_sift(plain, kept, head.summary.number, keeps, who, &sifted);
+		rc = segment_sift(plain, kept, number_of_name(name), keeps, who, &sifted);
 	if (!rc) {
 		bool as_it_is = !sifted.entries && !sifted.unreadable && head.len == HEAD_LEN;
 
