@@ -355,12 +355,13 @@ begin
 end
 $$;
 
--- The same by site, with the first and the last day of its reports.
+-- The same by site, with the first and the last day of its reports. Once any table was sampled no site's sums are
+-- exact: a site may have rows where none was seen.
 create function site_sizes() returns table (site_id integer, events bigint, bytes bigint, exact boolean, first date,
                                             last date, tables json)
 language sql stable as $$
     select s.site_id, coalesce(sum(s.rows) filter (where s.part = 'event'), 0)::bigint, sum(s.bytes)::bigint,
-           bool_and(s.exact),
+           bool_and(bool_and(s.exact)) over (),
            (select min(day) from rollup_day d where d.site_id = s.site_id and d.build = site.build and d.dimension = 0),
            (select max(day) from rollup_day d where d.site_id = s.site_id and d.build = site.build and d.dimension = 0),
            json_object_agg(s.part, json_build_object('rows', s.rows, 'bytes', s.bytes, 'exact', s.exact) order by s.part)
