@@ -11,7 +11,7 @@
 #define RETRY_MS   (10 * 1000)
 #define LOOK_MS    (3600 * 1000) /* what looks at all rows of a site, and locks nothing */
 #define ROWS       "5000"        /* of a step: its site's lock is held for a tenth of a second */
-#define DROP_TRIES 60            /* of a month, each waits for its locks for 0.3 s */
+#define DROP_TRIES 3             /* of a month, in a turn */
 #define DROP_PAUSE 1000          /* ms */
 
 struct keep {
@@ -50,30 +50,34 @@ static int run_until_0(
 /* --- age ----------------------------------------------------------------------------------------
  */
 
-/* Drop the months beyond the limit. Who reads events for long (a dump) is waited for, but nobody
- * waits for us meanwhile. */
+/* Drop the months beyond the limit. One that somebody reads for long (a dump) is left to a later
+ * turn. */
 static int months_drop(struct keep *k, struct err *err)
 {
 	char months[24];
 	const char *const params[] = { months };
+	bool more = k->console->settings.retention_months != 0;
 	int rc = 0;
 
 	snprintf(months, sizeof months, "%lld", (long long)k->console->settings.retention_months);
-	for (int tries = 0; k->console->settings.retention_months && tries < DROP_TRIES; tries++) {
+	for (int tries = 0; !rc && more;) {
 		PGresult *found = NULL;
 		bool dropped;
 
-		rc = run(k, &found, "select retention_drop($1)", 1, params, err);
-		dropped = !rc && !PQgetisnull(found, 0, 0);
-		if (dropped)
+		rc = run(k, &found, "select part, dropped from retention_drop($1)", 1, params, err);
+		more = !rc && !PQgetisnull(found, 0, 0);
+		dropped = more && PQgetvalue(found, 0, 1)[0] == 't';
+		tries = dropped ? 0 : tries + 1;
+		if (dropped) {
 			log_info("keep: a month was dropped table=%s", PQgetvalue(found, 0, 0));
-		PQclear(found);
-		if (rc ? rc != -EAGAIN : !dropped)
-			return rc;
-		if (dropped)
-			tries = 0;
-		else
+		} else if (more && tries == DROP_TRIES) {
+			log_info("keep: a month that somebody reads is left for later table=%s",
+				PQgetvalue(found, 0, 0));
+			more = false;
+		} else if (more) {
 			stop_wait(DROP_PAUSE);
+		}
+		PQclear(found);
 	}
 	return rc;
 }
@@ -254,17 +258,29 @@ static int turn(struct keep *k, struct err *err)
 	return rc;
 }
 
+/* Whether somebody has said something since the last time. What came with an answer is no longer in
+ * the socket. */
+static bool told(struct keep *k)
+{
+	PGnotify *notice;
+	bool any = false;
+
+	if (k->metrics && PQconsumeInput(k->metrics))
+		for (; (notice = PQnotifies(k->metrics)); any = true)
+			PQfreemem(notice);
+	return any;
+}
+
 /* Until the next turn, somebody's word, or the end; true: the end. */
 static bool wait_for_turn(struct keep *k, int ms)
 {
 	struct pollfd fds[] = { { stop_fd(), POLLIN, 0 },
 		{ k->metrics ? PQsocket(k->metrics) : -1, POLLIN, 0 } };
-	PGnotify *notice;
 
-	poll(fds, 2, ms);
-	if (k->metrics && PQconsumeInput(k->metrics))
-		while ((notice = PQnotifies(k->metrics)))
-			PQfreemem(notice);
+	if (!told(k)) {
+		poll(fds, 2, ms);
+		told(k);
+	}
 	return stop_wait(0);
 }
 

@@ -80,15 +80,22 @@ test('months beyond the installation\'s limit are dropped, their days stay also 
   const begins = sql("select (date_trunc('month', now() at time zone 'UTC') - interval '2 months') at time zone 'UTC'"), old = `ts < '${begins}'`;
   assert.ok(count('event', site, old) > 100);
 
-  // Who reads for long is waited for, and meanwhile events go in.
+  // A month that somebody reads for long is not asked for, so that events go in; it is for a later turn.
   const reader = stack.database.query(METRICS, "select count(*), pg_sleep(600) from event").catch(() => 'ended');
   await becomes('it reads', () => sql("select count(*) from pg_stat_activity where query like '%pg_sleep(600)%' and pid <> pg_backend_pid()") === '1');
-  await consoleRunning('console-months', { FOOTFALL_RETENTION_MONTHS: '2' });
-  await becomes('it is tried', () => Number(sql(`select count(*) from pg_locks l join pg_stat_activity a using (pid) where a.query like '%retention_drop%' and not l.granted`)) > 0);
+  const keeper = await consoleRunning('console-months', { FOOTFALL_RETENTION_MONTHS: '2' });
+  const waiting = [];
+  await becomes('it is left', () => {
+    waiting.push(...lines('select relation::regclass from pg_locks where not granted'));
+    return /"level":"info".*is left for later table=event_/.test(keeper.said());
+  });
+  assert.deepEqual(waiting, [], 'nobody was kept waiting');
+  assert.ok(!/"level":"error"/.test(keeper.said()));
   for (let i = 0; i < 20; i++) send(site, [view(5000 + i, now)]);
   assert.equal(months().length, held, 'no month is gone yet');
   sql("select pg_terminate_backend(pid) from pg_stat_activity where query like '%pg_sleep(600)%' and pid <> pg_backend_pid()");
   assert.equal(await reader, 'ended');
+  sql('notify footfall_keep');
   await becomes('the months are gone', () => months().every((month) => month >= `event_${begins.slice(0, 7).replace('-', '_')}`));
   await becomes('the visits, too', () => count('visit', site, `end_ts < '${begins}'::timestamptz - interval '1 day'`) === 0 && count('retention_done', site) === 1);
   assert.equal(count('event', site, old), 0);
@@ -137,6 +144,23 @@ test('a site\'s limit deletes its old events while new ones come in, and leaves 
   send(site, [view(2, now - 30 * DAY)]);
   assert.equal(count('event', site), came, 'what is older was refused, also when the limit is lifted: it may have been counted');
   await assert.rejects(stack.command('site', 'set', site.domain, '--retention', '0'), /--retention is \\?"0\\?", must be 1 to 36500/);
+});
+
+test('who sets a limit while the console is at work is heard behind it', async () => {
+  const [one, two] = [await siteMake('busy.example'), await siteMake('heard.example')], now = Date.now();
+  for (const site of [one, two]) send(site, [view(2, now), view(4, now - 40 * DAY)]);
+  sql(`insert into retention values (${one.site_id}, 14)`);
+  const holder = stack.database.query(METRICS, `select pg_advisory_lock(1, ${one.site_id}), pg_sleep(600)`).catch(() => 'ended');
+  const held = () => sql("select pid from pg_stat_activity where query like '%pg_sleep(600)%' and pid <> pg_backend_pid()");
+  await becomes('it is held', () => sql(`select count(*) from pg_locks where locktype = 'advisory' and classid = 1 and objid = ${one.site_id} and granted`) === '1');
+  await consoleRunning('console-busy');
+  await becomes('it waits', () => sql(`select count(*) from pg_locks where locktype = 'advisory' and classid = 1 and objid = ${one.site_id} and not granted`) === '1');
+  await stack.command('site', 'set', two.domain, '--retention', '14');
+  sql(`select pg_terminate_backend(${held()})`);
+  assert.equal(await holder, 'ended');
+  await becomes('both are done', () => count('retention_done', one) + count('retention_done', two) === 2);
+  assert.deepEqual([count('event', one), count('event', two)], [1, 1]);
+  sql('delete from retention');
 });
 
 test('a step goes through no more rows than it is told, and takes up behind the last', async () => {

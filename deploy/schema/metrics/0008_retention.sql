@@ -31,25 +31,46 @@ create table retention_done (
     constraint retention_done_pk primary key (site_id)
 );
 
--- Drop the oldest month beyond the present one and p_months before it; answers its table, null when there is
--- none. It gives up at once while somebody reads events for long: those who write would queue up behind it.
-create function retention_drop(p_months integer) returns text
+-- The transactions that have a lock on a table, but for ours.
+create function retention_readers(p_part text) returns text[]
+language sql volatile as $$
+    select coalesce(array_agg(virtualtransaction), '{}') from pg_locks
+    where database = (select oid from pg_database where datname = current_database())
+      and relation = p_part::regclass and granted and pid is distinct from pg_backend_pid()
+$$;
+
+-- Drop the oldest month beyond the present one and p_months before it. Answers its table, null when there is none,
+-- and whether it was dropped: not while somebody reads it for long, as a dump does. Who writes would queue up behind
+-- us, so nothing is asked for as long as a transaction has it that had it a second ago, and given up soon otherwise.
+create function retention_drop(p_months integer, out part text, out dropped boolean)
 language plpgsql security definer set search_path = public, pg_temp set lock_timeout = '300ms' as $$
 declare
     begins timestamptz := (date_trunc('month', now() at time zone 'UTC') - make_interval(months => p_months)) at time zone 'UTC';
-    part text;
+    readers text[];
 begin
-    insert into forgotten as f values (0, begins)
-    on conflict (site_id) do update set before = excluded.before where f.before < excluded.before;
     select c.relname into part
     from pg_inherits i join pg_class c on c.oid = i.inhrelid
     where i.inhparent = 'event'::regclass and c.relname ~ '^event_\d{4}_\d{2}$'
       and to_date(right(c.relname, 7), 'YYYY_MM')::timestamp at time zone 'UTC' < begins
     order by 1 limit 1;
+    dropped := false;
+    if part is not null then
+        readers := retention_readers(part);
+        if cardinality(readers) > 0 then
+            perform pg_sleep(1);
+            if readers && retention_readers(part) then
+                return;
+            end if;
+        end if;
+    end if;
+    insert into forgotten as f values (0, begins)
+    on conflict (site_id) do update set before = excluded.before where f.before < excluded.before;
     if part is not null then
         execute format('drop table %I', part);
+        dropped := true;
     end if;
-    return part;
+exception when lock_not_available then
+    dropped := false;
 end
 $$;
 
