@@ -7,12 +7,15 @@
 #include "lib/log.h"
 #include "lib/stop.h"
 
-#define TURN_MS    (600 * 1000)
-#define RETRY_MS   (10 * 1000)
-#define LOOK_MS    (3600 * 1000) /* what looks at all rows of a site, and locks nothing */
-#define ROWS       "5000"        /* of a step: its site's lock is held for a tenth of a second */
-#define DROP_TRIES 3             /* of a month, in a turn */
-#define DROP_PAUSE 1000          /* ms */
+#define TURN_MS  (600 * 1000)
+#define RETRY_MS (10 * 1000)
+#define LOOK_MS  (3600 * 1000) /* what looks at all rows of a site, and locks nothing */
+/* The server itself ends a statement that takes too long, a little before we would give it up, and
+ * soon one whose asker is gone. */
+#define SESSION    "-c statement_timeout=3500s -c client_connection_check_interval=10s"
+#define ROWS       "5000" /* of a step: its site's lock is held for a tenth of a second */
+#define DROP_TRIES 3      /* of a month, in a turn */
+#define DROP_PAUSE 1000   /* ms */
 
 struct keep {
 	struct console *console;
@@ -45,6 +48,16 @@ static int run_until_0(
 		PQclear(found);
 	}
 	return rc;
+}
+
+/* What one site has met must not keep the others waiting: it is for the next turn. Without a
+ * connection there is nothing to go on with. */
+static int site_over(int rc, const char *site, const struct err *err)
+{
+	if (!rc || rc == -ECANCELED || rc == -ECONNRESET)
+		return rc;
+	log_error("keep: a site is left for later site=%s: %s", site, err->msg);
+	return 0;
 }
 
 /* --- age ----------------------------------------------------------------------------------------
@@ -114,19 +127,20 @@ static int strings_trim(struct keep *k, const char *site, struct err *err)
 	return rc;
 }
 
-static int site_trim(struct keep *k, const char *site, const char *before, struct err *err)
+static int site_trim(
+	struct keep *k, const char *site, const char *before, const char *strings, struct err *err)
 {
-	const char *const params[] = { site, before };
+	const char *const params[] = { site, before, strings };
 	PGresult *parts = NULL;
 	int rc = run(k, &parts, "select retention_parts($1)", 1, params, err);
 
 	for (int i = 0; !rc && i < PQntuples(parts); i++)
 		rc = part_trim(k, site, PQgetvalue(parts, i, 0), err);
 	PQclear(parts);
-	if (!rc)
+	if (!rc && *strings == 't')
 		rc = strings_trim(k, site, err);
 	if (!rc)
-		rc = run(k, NULL, "select retention_finish($1, $2)", 2, params, err);
+		rc = run(k, NULL, "select retention_finish($1, $2, $3)", 3, params, err);
 	if (!rc)
 		log_info("keep: what is too old is gone site=%s before=%s", site, before);
 	return rc;
@@ -138,9 +152,14 @@ static int sites_trim(struct keep *k, struct err *err)
 	int rc = run(k, NULL, "select retention_note()", 0, NULL, err);
 
 	if (!rc)
-		rc = run(k, &due, "select site_id, before from retention_due()", 0, NULL, err);
-	for (int i = 0; !rc && i < PQntuples(due); i++)
-		rc = site_trim(k, PQgetvalue(due, i, 0), PQgetvalue(due, i, 1), err);
+		rc = run(k, &due, "select site_id, before, strings from retention_due()", 0, NULL,
+			err);
+	for (int i = 0; !rc && i < PQntuples(due); i++) {
+		const char *site = PQgetvalue(due, i, 0);
+
+		rc = site_trim(k, site, PQgetvalue(due, i, 1), PQgetvalue(due, i, 2), err);
+		rc = site_over(rc, site, err);
+	}
 	PQclear(due);
 	return rc;
 }
@@ -202,7 +221,8 @@ static int removals_end(struct keep *k, struct err *err)
 				PQgetvalue(removed, 0, 0), PQgetvalue(removed, 0, 1) },
 			err);
 	for (int i = 0; !rc && i < PQntuples(due); i++)
-		rc = removal_end(k, PQgetvalue(due, i, 0), err);
+		rc = site_over(
+			removal_end(k, PQgetvalue(due, i, 0), err), PQgetvalue(due, i, 0), err);
 	PQclear(removed);
 	PQclear(due);
 	return rc;
@@ -223,8 +243,8 @@ static int connection_need(struct keep *k, struct err *err)
 	}
 	if (!k->metrics) {
 		k->is_mine = false;
-		rc = pg_open(
-			&k->metrics, k->console->settings.metrics_db, "footfall console keep", err);
+		rc = pg_open_with(&k->metrics, k->console->settings.metrics_db,
+			"footfall console keep", SESSION, err);
 		if (rc)
 			k->metrics = NULL;
 		else

@@ -163,6 +163,37 @@ test('who sets a limit while the console is at work is heard behind it', async (
   sql('delete from retention');
 });
 
+test('a site that cannot be tidied is said and does not keep the others from it', async () => {
+  const [bad, good] = [await siteMake('bad.example'), await siteMake('good.example')], now = Date.now();
+  for (const site of [bad, good]) send(site, [view(2, now), view(4, now - 40 * DAY)]);
+  sql(`create function refuse() returns trigger language plpgsql as 'begin raise exception ''refused''; end';
+    create trigger refuse before delete on visit for each row when (old.site_id = ${bad.site_id}) execute function refuse();
+    insert into retention values (${bad.site_id}, 14), (${good.site_id}, 14)`);
+  const keeper = await consoleRunning('console-bad');
+  await becomes('the other is done', () => count('retention_done', good) === 1);
+  assert.equal(count('retention_done', bad), 0);
+  assert.match(keeper.said(), new RegExp(`"level":"error".*site=${bad.site_id}: refused`));
+  sql('drop trigger refuse on visit; drop function refuse(); notify footfall_keep');
+  await becomes('it is, too, when it can be', () => count('retention_done', bad) === 1);
+  sql('delete from retention');
+});
+
+test('strings are looked for at first, and then when the limit has moved by 30 days', async () => {
+  const site = await siteMake('moves.example'), begin = '2020-01-01 00:00:00+00', due = () => sql(`select strings from retention_due() where site_id = ${site.site_id}`);
+  const day = (n) => `timestamptz '${begin}' + ${n} * interval '1 day'`, moved = (n) => sql(`update forgotten set before = ${day(n)} where site_id = ${site.site_id}`);
+  send(site, [view(2, Date.now())]);
+  sql(`insert into forgotten values (${site.site_id}, ${day(0)})`);
+  assert.equal(due(), 't');
+  const seen = [];
+  for (let n = 0; n <= 62; n++) {
+    moved(n);
+    if (due() === 't') seen.push(n);
+    sql(`select retention_finish(site_id, before, strings) from retention_due() where site_id = ${site.site_id}`);
+    assert.equal(due(), '');
+  }
+  assert.deepEqual(seen, [0, 30, 60]);
+});
+
 test('a step goes through no more rows than it is told, and takes up behind the last', async () => {
   const site = await siteMake('steps.example'), now = Date.now();
   send(site, Array.from({ length: 45 }, (_, i) => view(2 * (i + 1), now - (i % 2 ? 40 : 1) * DAY)));

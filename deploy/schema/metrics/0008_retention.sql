@@ -24,10 +24,12 @@ $$;
 
 -- --- limits ---------------------------------------------------------------------------------------------
 
--- Up to where visits and strings were tidied; forgotten says up to where that is due.
+-- Up to where events, visits and their pages were tidied; forgotten says up to where that is due. To look for
+-- strings takes long, so they are tidied only when the limit has moved by 30 days since, and at first.
 create table retention_done (
-    site_id integer     not null,
-    before  timestamptz not null,
+    site_id        integer     not null,
+    before         timestamptz not null,
+    strings_before timestamptz not null,
     constraint retention_done_pk primary key (site_id)
 );
 
@@ -84,10 +86,10 @@ language sql security definer set search_path = public, pg_temp as $$
     on conflict (site_id) do update set before = excluded.before where f.before < excluded.before
 $$;
 
--- The sites with something to delete, and up to which time that is.
-create function retention_due() returns table (site_id integer, before timestamptz)
+-- The sites with something to delete, up to which time that is, and whether strings are due, too.
+create function retention_due() returns table (site_id integer, before timestamptz, strings boolean)
 language sql stable security definer set search_path = public, pg_temp as $$
-    select s.site_id, f.before
+    select s.site_id, f.before, f.before >= coalesce(d.strings_before + interval '30 days', '-infinity')
     from site s
     cross join lateral (select max(before) as before from forgotten where forgotten.site_id in (0, s.site_id)) f
     left join retention_done d using (site_id)
@@ -95,10 +97,12 @@ language sql stable security definer set search_path = public, pg_temp as $$
     order by s.site_id
 $$;
 
-create function retention_finish(p_site integer, p_before timestamptz) returns void
+create function retention_finish(p_site integer, p_before timestamptz, p_strings boolean) returns void
 language sql security definer set search_path = public, pg_temp as $$
-    insert into retention_done select p_site, p_before where exists (select from site where site_id = p_site)
-    on conflict (site_id) do update set before = excluded.before
+    insert into retention_done as d
+    select p_site, p_before, p_before where exists (select from site where site_id = p_site)
+    on conflict (site_id) do update set before = excluded.before,
+        strings_before = case when p_strings then excluded.before else d.strings_before end
 $$;
 
 -- From where on rows are kept, by the kind of visitor. A daily visitor's end with the day. A persistent one
@@ -185,20 +189,20 @@ create table string_doubt (
     constraint string_doubt_pk primary key (site_id, id)
 );
 
--- The ids in every column that holds a string's.
+-- The ids in every column that holds a string's, of each table once.
 create function string_uses(p_site integer) returns table (id bigint)
 language sql stable as $$
-    select unnest(array[name, host, page, title, referrer, source, country, browser, browser_version, os, os_version,
+    select distinct unnest(array[name, host, page, title, referrer, source, country, browser, browser_version, os, os_version,
                         device, language]) from event where site_id = p_site
     union all
-    select unnest(array[entry, exit, host, referrer, source, country, browser, browser_version, os, os_version, device,
+    select distinct unnest(array[entry, exit, host, referrer, source, country, browser, browser_version, os, os_version, device,
                         language]) from visit where site_id = p_site
     union all
-    select page from visit_page where site_id = p_site
+    select distinct page from visit_page where site_id = p_site
     union all
-    select value from rollup_day where site_id = p_site and dimension <> 0
+    select distinct value from rollup_day where site_id = p_site and dimension <> 0
     union all
-    select value from rollup_month where site_id = p_site and dimension <> 0
+    select distinct value from rollup_month where site_id = p_site and dimension <> 0
 $$;
 
 -- In this order: strings_doubt(), strings_take() until 0, strings_restore(), strings_drop() until 0. The first
