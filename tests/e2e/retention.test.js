@@ -254,6 +254,21 @@ test('counting goes on across a limit as if nothing were gone, and so does a reb
 });
 const only = ({ rollup_day, rollup_month }) => ({ rollup_day, rollup_month });
 
+test('a visit across the end of a month that was dropped is counted once, also after a rebuild', async () => {
+  for (const zone of ['UTC', ZONE, 'America/New_York']) {
+    const site = await siteMake(`cut-${zone.replace(/\W/g, '-').toLowerCase()}.example`, zone);
+    const [begins, ms] = sql("select b, (extract(epoch from b) * 1000)::bigint from (select (date_trunc('month', now() at time zone 'UTC') - interval '2 months') at time zone 'UTC' as b) t").split('|');
+    send(site, [...[-20, -5, 10, 25].map((minute) => view(333_331, Number(ms) + minute * 60_000)), view(333_333, Number(ms) + 60_000), view(333_335, Number(ms) + 3 * DAY), view(333_337, Date.now())], zone);
+    const was = rollups(site);
+    for (let dropped = 't'; dropped === 't'; ) dropped = sql('select dropped from retention_drop(2)');
+    sql(trim(site));
+    assert.equal(count('event', site, `ts < '${begins}'`), 0);
+    await stack.command('rebuild', '--site', site.domain);
+    assert.deepEqual(unlike(was, rollups(site)), [[], []], zone);
+    sql('delete from forgotten where site_id = 0');
+  }
+});
+
 test('a string goes when no row uses it, and one that comes into use meanwhile stays', async () => {
   const site = await siteMake('strings.example'), now = Date.now();
   const strings = { 101: 'page', 102: 'of a day that stays', 7: 'host', 9: 'source', 1: 'unused', 2: 'used before it is taken out', 3: 'used behind that' };
