@@ -257,11 +257,12 @@ $$;
 
 -- --- a site that was removed ----------------------------------------------------------------------------
 
--- Its number stays, and nothing else: journals, archives and dumps may hold events of it for long, and none of
+-- Its number stays, and nothing else of it: journals, archives and dumps may hold events of it for long, and none of
 -- them may bring it back. Numbers are never given twice.
 create table site_removed (
-    id   integer not null,
-    done boolean not null default false,
+    id         integer not null,
+    done       boolean not null default false,
+    unreadable bigint  not null default 0,           -- of what was set aside, went with it unread
     constraint site_removed_pk primary key (id)
 );
 
@@ -292,7 +293,8 @@ $$;
 
 -- Delete at most p_most rows of a site that was removed, from one table; answers how many, 0: nothing is left.
 -- It goes through every table with a site_id, also such as are made later. Of what was set aside goes, too, what
--- cannot be read and came in the site's lane: it may be the site's.
+-- cannot be read and came in the site's lane: it may be the site's, whose privacy weighs more than what others could
+-- still mend. How many those were is kept.
 create function removal_step(p_site integer, p_most integer) returns integer
 language plpgsql security definer set search_path = public, pg_temp
 set enable_seqscan = off set enable_bitmapscan = off as $$
@@ -314,8 +316,13 @@ begin
             return gone;
         end if;
     end loop;
-    delete from dead_letter where lane = p_site % 16 and coalesce(dead_letter_site(bytes), p_site) = p_site;
-    update site_removed set done = true where id = p_site;
+    with gone as (
+        delete from dead_letter where lane = p_site % 16 and coalesce(dead_letter_site(bytes), p_site) = p_site
+        returning dead_letter_site(bytes) is null as unreadable
+    )
+    update site_removed
+    set done = true, unreadable = unreadable + (select count(*) from gone where gone.unreadable)
+    where id = p_site;
     return 0;
 end
 $$;
