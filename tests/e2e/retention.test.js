@@ -439,6 +439,20 @@ test('after the app database was restored from before a removal, the site is cou
   assert.equal(count('event', site), 1);
 });
 
+test('a worker that meets a site that was removed here and is there in the app database has the console look at once', async () => {
+  const site = await siteMake('met.example'), ingress = stack.ingress('ingress-met', 10, { FOOTFALL_JOURNAL_DIR: stack.folder('met') });
+  sql(`insert into site_removed values (${site.site_id}, true)`);
+  await stack.running(ingress, stack.worker('worker-met', 20, [ingress.link]));
+  const removed = () => sql(`select count(*) from site_removed where id = ${site.site_id}`);
+  await consoleRunning('console-met');
+  await becomes('its first turn has let it in', () => removed() === '0');
+  await becomes('and is over', () => sql("select count(*) from pg_stat_activity where application_name = 'footfall console keep' and state = 'idle' and query like '%retention_due()'") === '1');
+  sql(`insert into site_removed values (${site.site_id}, true)`);
+  assert.ok(isTaken(await once(ingress.http, pageView(site, '/met'))));
+  await becomes('it is let in again', () => removed() === '0');
+  await becomes('it is counted', () => count('event', site) === 1);
+});
+
 test('a removal without --yes goes on only when the domain is typed', async () => {
   const site = await siteMake('typed.example');
   const typed = (text) => new Promise((resolve) => {

@@ -267,12 +267,12 @@ create table site_removed (
 );
 
 -- Every way into the tables begins with the site's row. A worker that does not know yet is told to try again
--- (class 55), and by then it does.
+-- (class 55), and by then it does. By this code of our own it knows why, and has the console look.
 create function site_refuse_removed() returns trigger
 language plpgsql as $$
 begin
     if exists (select from site_removed where id = new.site_id) then
-        raise exception 'site % was removed', new.site_id using errcode = 'object_not_in_prerequisite_state';
+        raise exception 'site % was removed', new.site_id using errcode = '55F01';
     end if;
     return new;
 end
