@@ -15,7 +15,7 @@ struct removal {
 	struct stack stack;
 	PGconn *app, *metrics;
 	char domain[NAME_MOST], property_id[64], id[16];
-	long long rows;
+	long long rows, unreadable; /* the latter of what was set aside */
 };
 
 static int removal_open(struct removal *r, struct err *err)
@@ -80,6 +80,7 @@ static int removal_begin(struct removal *r, struct err *err)
 static int removal_run(struct removal *r, struct err *err)
 {
 	const char *params[] = { r->id, ROWS };
+	PGresult *unreadable = NULL;
 	int64_t gone = 1;
 	int rc = 0;
 
@@ -92,6 +93,12 @@ static int removal_run(struct removal *r, struct err *err)
 		PQclear(found);
 	}
 	if (!rc)
+		rc = pg_run(r->metrics, &unreadable,
+			"select unreadable from site_removed where id = $1", 1, params, err);
+	if (!rc && PQntuples(unreadable))
+		r->unreadable = pg_int(unreadable, 0, 0);
+	PQclear(unreadable);
+	if (!rc)
 		rc = pg_run(r->app, NULL,
 			"update site_removed set property_id = null, domain = null where id = $1",
 			1, params, err);
@@ -101,7 +108,7 @@ static int removal_run(struct removal *r, struct err *err)
 int site_remove(struct call *call, struct err *err)
 {
 	struct removal r = { .app = NULL };
-	char rows[RESULT_COUNT_SIZE];
+	char count[RESULT_COUNT_SIZE];
 	int rc = removal_open(&r, err);
 
 	if (!rc)
@@ -113,13 +120,17 @@ int site_remove(struct call *call, struct err *err)
 	if (!rc)
 		rc = removal_run(&r, err);
 	if (!rc && call->json)
-		rc = result_json(json_pack("{sssssI}", "property_id", r.property_id, "domain",
-					 r.domain, "rows", (json_int_t)r.rows),
+		rc = result_json(
+			json_pack("{sssssIsI}", "property_id", r.property_id, "domain", r.domain,
+				"rows", (json_int_t)r.rows, "unreadable", (json_int_t)r.unreadable),
 			err);
 	else if (!rc)
 		printf("%s is removed, and %s rows of it. Ingresses take its events out of the "
 		       "archive\nwithin a minute of their running.\n",
-			r.domain, result_count(rows, (unsigned long long)r.rows));
+			r.domain, result_count(count, (unsigned long long)r.rows));
+	if (!rc && !call->json && r.unreadable)
+		printf("%s unreadable dead letters that may have been its went, too.\n",
+			result_count(count, (unsigned long long)r.unreadable));
 	PQfinish(r.app);
 	PQfinish(r.metrics);
 	stack_close(&r.stack);

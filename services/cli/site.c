@@ -259,7 +259,8 @@ const struct command site_commands[] = {
 		"of the "
 		"archive. Nothing\nbrings them back. Interrupted, the console goes on with it, or "
 		"it is "
-		"simply run again.",
+		"simply run again.\nDead letters of its lane that cannot be read go, too, as they "
+		"may be its; the answer says\nhow many (\"unreadable\").",
 		site_remove, { { "yes", NULL, "do not ask" } } },
 	{ NULL },
 };

@@ -107,6 +107,8 @@ static json_t *sites_of(struct report *r, PGconn *app, PGconn *metrics)
 	json_t *counts = rows_of(r, metrics,
 		"select z.*, events = 0 or exists (select from site s where s.site_id = z.site_id "
 		"and build > 0) as counted from site_sizes() z");
+	/* The same for all: whether any table was sampled. */
+	json_t *exact = json_object_get(json_array_get(counts, 0), "exact");
 	json_t *site, *count;
 	size_t i, j;
 
@@ -114,6 +116,7 @@ static json_t *sites_of(struct report *r, PGconn *app, PGconn *metrics)
 	{
 		json_object_set_new(site, "events", json_integer(0));
 		json_object_set_new(site, "bytes", json_integer(0));
+		json_object_set(site, "exact", exact ? exact : json_true());
 		json_array_foreach(counts, j, count)
 		{
 			if (json_equal(json_object_get(site, "site_id"),

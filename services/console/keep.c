@@ -7,12 +7,15 @@
 #include "lib/log.h"
 #include "lib/stop.h"
 
-#define TURN_MS    (600 * 1000)
-#define RETRY_MS   (10 * 1000)
-#define LOOK_MS    (3600 * 1000) /* what looks at all rows of a site, and locks nothing */
-#define ROWS       "5000"        /* of a step: its site's lock is held for a tenth of a second */
-#define DROP_TRIES 60            /* of a month, each waits for its locks for 0.3 s */
-#define DROP_PAUSE 1000          /* ms */
+#define TURN_MS  (600 * 1000)
+#define RETRY_MS (10 * 1000)
+#define LOOK_MS  (3600 * 1000) /* what looks at all rows of a site, and locks nothing */
+/* The server itself ends a statement that takes too long, a little before we would give it up, and
+ * soon one whose asker is gone. */
+#define SESSION    "-c statement_timeout=3500s -c client_connection_check_interval=10s"
+#define ROWS       "5000" /* of a step: its site's lock is held for a tenth of a second */
+#define DROP_TRIES 3      /* of a month, in a turn */
+#define DROP_PAUSE 1000   /* ms */
 
 struct keep {
 	struct console *console;
@@ -47,33 +50,47 @@ static int run_until_0(
 	return rc;
 }
 
+/* What one site has met must not keep the others waiting: it is for the next turn. Without a
+ * connection there is nothing to go on with. */
+static int site_over(int rc, const char *site, const struct err *err)
+{
+	if (!rc || rc == -ECANCELED || rc == -ECONNRESET)
+		return rc;
+	log_error("keep: a site is left for later site=%s: %s", site, err->msg);
+	return 0;
+}
+
 /* --- age ----------------------------------------------------------------------------------------
  */
 
-/* Drop the months beyond the limit. Who reads events for long (a dump) is waited for, but nobody
- * waits for us meanwhile. */
+/* Drop the months beyond the limit. One that somebody reads for long (a dump) is left to a later
+ * turn. */
 static int months_drop(struct keep *k, struct err *err)
 {
 	char months[24];
 	const char *const params[] = { months };
+	bool more = k->console->settings.retention_months != 0;
 	int rc = 0;
 
 	snprintf(months, sizeof months, "%lld", (long long)k->console->settings.retention_months);
-	for (int tries = 0; k->console->settings.retention_months && tries < DROP_TRIES; tries++) {
+	for (int tries = 0; !rc && more;) {
 		PGresult *found = NULL;
 		bool dropped;
 
-		rc = run(k, &found, "select retention_drop($1)", 1, params, err);
-		dropped = !rc && !PQgetisnull(found, 0, 0);
-		if (dropped)
+		rc = run(k, &found, "select part, dropped from retention_drop($1)", 1, params, err);
+		more = !rc && !PQgetisnull(found, 0, 0);
+		dropped = more && PQgetvalue(found, 0, 1)[0] == 't';
+		tries = dropped ? 0 : tries + 1;
+		if (dropped) {
 			log_info("keep: a month was dropped table=%s", PQgetvalue(found, 0, 0));
-		PQclear(found);
-		if (rc ? rc != -EAGAIN : !dropped)
-			return rc;
-		if (dropped)
-			tries = 0;
-		else
+		} else if (more && tries == DROP_TRIES) {
+			log_info("keep: a month that somebody reads is left for later table=%s",
+				PQgetvalue(found, 0, 0));
+			more = false;
+		} else if (more) {
 			stop_wait(DROP_PAUSE);
+		}
+		PQclear(found);
 	}
 	return rc;
 }
@@ -110,19 +127,20 @@ static int strings_trim(struct keep *k, const char *site, struct err *err)
 	return rc;
 }
 
-static int site_trim(struct keep *k, const char *site, const char *before, struct err *err)
+static int site_trim(
+	struct keep *k, const char *site, const char *before, const char *strings, struct err *err)
 {
-	const char *const params[] = { site, before };
+	const char *const params[] = { site, before, strings };
 	PGresult *parts = NULL;
 	int rc = run(k, &parts, "select retention_parts($1)", 1, params, err);
 
 	for (int i = 0; !rc && i < PQntuples(parts); i++)
 		rc = part_trim(k, site, PQgetvalue(parts, i, 0), err);
 	PQclear(parts);
-	if (!rc)
+	if (!rc && *strings == 't')
 		rc = strings_trim(k, site, err);
 	if (!rc)
-		rc = run(k, NULL, "select retention_finish($1, $2)", 2, params, err);
+		rc = run(k, NULL, "select retention_finish($1, $2, $3)", 3, params, err);
 	if (!rc)
 		log_info("keep: what is too old is gone site=%s before=%s", site, before);
 	return rc;
@@ -134,9 +152,14 @@ static int sites_trim(struct keep *k, struct err *err)
 	int rc = run(k, NULL, "select retention_note()", 0, NULL, err);
 
 	if (!rc)
-		rc = run(k, &due, "select site_id, before from retention_due()", 0, NULL, err);
-	for (int i = 0; !rc && i < PQntuples(due); i++)
-		rc = site_trim(k, PQgetvalue(due, i, 0), PQgetvalue(due, i, 1), err);
+		rc = run(k, &due, "select site_id, before, strings from retention_due()", 0, NULL,
+			err);
+	for (int i = 0; !rc && i < PQntuples(due); i++) {
+		const char *site = PQgetvalue(due, i, 0);
+
+		rc = site_trim(k, site, PQgetvalue(due, i, 1), PQgetvalue(due, i, 2), err);
+		rc = site_over(rc, site, err);
+	}
 	PQclear(due);
 	return rc;
 }
@@ -198,7 +221,8 @@ static int removals_end(struct keep *k, struct err *err)
 				PQgetvalue(removed, 0, 0), PQgetvalue(removed, 0, 1) },
 			err);
 	for (int i = 0; !rc && i < PQntuples(due); i++)
-		rc = removal_end(k, PQgetvalue(due, i, 0), err);
+		rc = site_over(
+			removal_end(k, PQgetvalue(due, i, 0), err), PQgetvalue(due, i, 0), err);
 	PQclear(removed);
 	PQclear(due);
 	return rc;
@@ -219,8 +243,8 @@ static int connection_need(struct keep *k, struct err *err)
 	}
 	if (!k->metrics) {
 		k->is_mine = false;
-		rc = pg_open(
-			&k->metrics, k->console->settings.metrics_db, "footfall console keep", err);
+		rc = pg_open_with(&k->metrics, k->console->settings.metrics_db,
+			"footfall console keep", SESSION, err);
 		if (rc)
 			k->metrics = NULL;
 		else
@@ -254,17 +278,29 @@ static int turn(struct keep *k, struct err *err)
 	return rc;
 }
 
+/* Whether somebody has said something since the last time. What came with an answer is no longer in
+ * the socket. */
+static bool told(struct keep *k)
+{
+	PGnotify *notice;
+	bool any = false;
+
+	if (k->metrics && PQconsumeInput(k->metrics))
+		for (; (notice = PQnotifies(k->metrics)); any = true)
+			PQfreemem(notice);
+	return any;
+}
+
 /* Until the next turn, somebody's word, or the end; true: the end. */
 static bool wait_for_turn(struct keep *k, int ms)
 {
 	struct pollfd fds[] = { { stop_fd(), POLLIN, 0 },
 		{ k->metrics ? PQsocket(k->metrics) : -1, POLLIN, 0 } };
-	PGnotify *notice;
 
-	poll(fds, 2, ms);
-	if (k->metrics && PQconsumeInput(k->metrics))
-		while ((notice = PQnotifies(k->metrics)))
-			PQfreemem(notice);
+	if (!told(k)) {
+		poll(fds, 2, ms);
+		told(k);
+	}
 	return stop_wait(0);
 }
 

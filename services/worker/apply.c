@@ -20,6 +20,10 @@
  * itself, and theirs give up waiting and go on with other lanes. */
 #define SESSION                                                                                    \
 	"-c idle_in_transaction_session_timeout=6s -c lock_timeout=2s -c statement_timeout=30s"
+/* The refusal of site_refuse_removed() (0008_retention.sql), as pg_error() tells it; and
+ * how often the console is told at most. */
+#define SITE_REMOVED "(55F01)"
+#define TELL_US      (10 * US_PER_SECOND)
 /* In one call: its parameters are held as text, 1 KiB an event; and while it is put together, 1 ms
  * for an agent that no rule knows, the transaction is idle and must not be taken for a stopped one.
  */
@@ -57,6 +61,7 @@ struct apply {
 	struct apply_stats stats, pending; /* pending becomes stats with the commit */
 	struct apply_stats hour;           /* stats when this hour began */
 	int64_t hour_mono_us;
+	int64_t tell_mono_us; /* not before */
 };
 
 int apply_open(struct apply **out, const char *conninfo, struct enrich *enrich, struct err *err)
@@ -432,6 +437,19 @@ static bool roll_back(struct apply *a)
 	return false;
 }
 
+/* One database says that a site was removed, and the other, or what we remember of it, that it is
+ * there: as after one of them was restored. The console settles it (services/console/keep.h). */
+static void keep_tell(struct apply *a, const struct err *why)
+{
+	struct err err;
+
+	if (!strstr(why->msg, SITE_REMOVED) || clock_mono_us() < a->tell_mono_us)
+		return;
+	a->tell_mono_us = clock_mono_us() + TELL_US;
+	if (pg_run_simple(a->conn, "notify footfall_keep", &err))
+		log_debug("apply: the console was not told: %s", err.msg);
+}
+
 static void committed(struct apply *a, apply_told *told, void *who)
 {
 	a->stats = a->pending;
@@ -455,6 +473,7 @@ int apply_lane(struct apply *a, const struct held *records, uint32_t n, apply_to
 			a->conn = NULL;
 			return rc;
 		}
+		keep_tell(a, err);
 		if (rc != -EINVAL && rc != -EPROTO)
 			return rc;
 	}
@@ -565,9 +584,9 @@ int apply_wanted(struct apply *a, apply_told *told, void *who, struct err *err)
 	PQclear(rows);
 	if (!rc)
 		rc = pg_run_simple(a->conn, "commit", err);
-	if (rc)
-		roll_back(a);
-	else
+	if (!rc)
 		committed(a, told, who);
+	else if (roll_back(a))
+		keep_tell(a, err);
 	return rc;
 }

@@ -80,15 +80,22 @@ test('months beyond the installation\'s limit are dropped, their days stay also 
   const begins = sql("select (date_trunc('month', now() at time zone 'UTC') - interval '2 months') at time zone 'UTC'"), old = `ts < '${begins}'`;
   assert.ok(count('event', site, old) > 100);
 
-  // Who reads for long is waited for, and meanwhile events go in.
+  // A month that somebody reads for long is not asked for, so that events go in; it is for a later turn.
   const reader = stack.database.query(METRICS, "select count(*), pg_sleep(600) from event").catch(() => 'ended');
   await becomes('it reads', () => sql("select count(*) from pg_stat_activity where query like '%pg_sleep(600)%' and pid <> pg_backend_pid()") === '1');
-  await consoleRunning('console-months', { FOOTFALL_RETENTION_MONTHS: '2' });
-  await becomes('it is tried', () => Number(sql(`select count(*) from pg_locks l join pg_stat_activity a using (pid) where a.query like '%retention_drop%' and not l.granted`)) > 0);
+  const keeper = await consoleRunning('console-months', { FOOTFALL_RETENTION_MONTHS: '2' });
+  const waiting = [];
+  await becomes('it is left', () => {
+    waiting.push(...lines('select relation::regclass from pg_locks where not granted'));
+    return /"level":"info".*is left for later table=event_/.test(keeper.said());
+  });
+  assert.deepEqual(waiting, [], 'nobody was kept waiting');
+  assert.ok(!/"level":"error"/.test(keeper.said()));
   for (let i = 0; i < 20; i++) send(site, [view(5000 + i, now)]);
   assert.equal(months().length, held, 'no month is gone yet');
   sql("select pg_terminate_backend(pid) from pg_stat_activity where query like '%pg_sleep(600)%' and pid <> pg_backend_pid()");
   assert.equal(await reader, 'ended');
+  sql('notify footfall_keep');
   await becomes('the months are gone', () => months().every((month) => month >= `event_${begins.slice(0, 7).replace('-', '_')}`));
   await becomes('the visits, too', () => count('visit', site, `end_ts < '${begins}'::timestamptz - interval '1 day'`) === 0 && count('retention_done', site) === 1);
   assert.equal(count('event', site, old), 0);
@@ -137,6 +144,54 @@ test('a site\'s limit deletes its old events while new ones come in, and leaves 
   send(site, [view(2, now - 30 * DAY)]);
   assert.equal(count('event', site), came, 'what is older was refused, also when the limit is lifted: it may have been counted');
   await assert.rejects(stack.command('site', 'set', site.domain, '--retention', '0'), /--retention is \\?"0\\?", must be 1 to 36500/);
+});
+
+test('who sets a limit while the console is at work is heard behind it', async () => {
+  const [one, two] = [await siteMake('busy.example'), await siteMake('heard.example')], now = Date.now();
+  for (const site of [one, two]) send(site, [view(2, now), view(4, now - 40 * DAY)]);
+  sql(`insert into retention values (${one.site_id}, 14)`);
+  const holder = stack.database.query(METRICS, `select pg_advisory_lock(1, ${one.site_id}), pg_sleep(600)`).catch(() => 'ended');
+  const held = () => sql("select pid from pg_stat_activity where query like '%pg_sleep(600)%' and pid <> pg_backend_pid()");
+  await becomes('it is held', () => sql(`select count(*) from pg_locks where locktype = 'advisory' and classid = 1 and objid = ${one.site_id} and granted`) === '1');
+  await consoleRunning('console-busy');
+  await becomes('it waits', () => sql(`select count(*) from pg_locks where locktype = 'advisory' and classid = 1 and objid = ${one.site_id} and not granted`) === '1');
+  await stack.command('site', 'set', two.domain, '--retention', '14');
+  sql(`select pg_terminate_backend(${held()})`);
+  assert.equal(await holder, 'ended');
+  await becomes('both are done', () => count('retention_done', one) + count('retention_done', two) === 2);
+  assert.deepEqual([count('event', one), count('event', two)], [1, 1]);
+  sql('delete from retention');
+});
+
+test('a site that cannot be tidied is said and does not keep the others from it', async () => {
+  const [bad, good] = [await siteMake('bad.example'), await siteMake('good.example')], now = Date.now();
+  for (const site of [bad, good]) send(site, [view(2, now), view(4, now - 40 * DAY)]);
+  sql(`create function refuse() returns trigger language plpgsql as 'begin raise exception ''refused''; end';
+    create trigger refuse before delete on visit for each row when (old.site_id = ${bad.site_id}) execute function refuse();
+    insert into retention values (${bad.site_id}, 14), (${good.site_id}, 14)`);
+  const keeper = await consoleRunning('console-bad');
+  await becomes('the other is done', () => count('retention_done', good) === 1);
+  assert.equal(count('retention_done', bad), 0);
+  assert.match(keeper.said(), new RegExp(`"level":"error".*site=${bad.site_id}: refused`));
+  sql('drop trigger refuse on visit; drop function refuse(); notify footfall_keep');
+  await becomes('it is, too, when it can be', () => count('retention_done', bad) === 1);
+  sql('delete from retention');
+});
+
+test('strings are looked for at first, and then when the limit has moved by 30 days', async () => {
+  const site = await siteMake('moves.example'), begin = '2020-01-01 00:00:00+00', due = () => sql(`select strings from retention_due() where site_id = ${site.site_id}`);
+  const day = (n) => `timestamptz '${begin}' + ${n} * interval '1 day'`, moved = (n) => sql(`update forgotten set before = ${day(n)} where site_id = ${site.site_id}`);
+  send(site, [view(2, Date.now())]);
+  sql(`insert into forgotten values (${site.site_id}, ${day(0)})`);
+  assert.equal(due(), 't');
+  const seen = [];
+  for (let n = 0; n <= 62; n++) {
+    moved(n);
+    if (due() === 't') seen.push(n);
+    sql(`select retention_finish(site_id, before, strings) from retention_due() where site_id = ${site.site_id}`);
+    assert.equal(due(), '');
+  }
+  assert.deepEqual(seen, [0, 30, 60]);
 });
 
 test('a step goes through no more rows than it is told, and takes up behind the last', async () => {
@@ -199,6 +254,21 @@ test('counting goes on across a limit as if nothing were gone, and so does a reb
 });
 const only = ({ rollup_day, rollup_month }) => ({ rollup_day, rollup_month });
 
+test('a visit across the end of a month that was dropped is counted once, also after a rebuild', async () => {
+  for (const zone of ['UTC', ZONE, 'America/New_York']) {
+    const site = await siteMake(`cut-${zone.replace(/\W/g, '-').toLowerCase()}.example`, zone);
+    const [begins, ms] = sql("select b, (extract(epoch from b) * 1000)::bigint from (select (date_trunc('month', now() at time zone 'UTC') - interval '2 months') at time zone 'UTC' as b) t").split('|');
+    send(site, [...[-20, -5, 10, 25].map((minute) => view(333_331, Number(ms) + minute * 60_000)), view(333_333, Number(ms) + 60_000), view(333_335, Number(ms) + 3 * DAY), view(333_337, Date.now())], zone);
+    const was = rollups(site);
+    for (let dropped = 't'; dropped === 't'; ) dropped = sql('select dropped from retention_drop(2)');
+    sql(trim(site));
+    assert.equal(count('event', site, `ts < '${begins}'`), 0);
+    await stack.command('rebuild', '--site', site.domain);
+    assert.deepEqual(unlike(was, rollups(site)), [[], []], zone);
+    sql('delete from forgotten where site_id = 0');
+  }
+});
+
 test('a string goes when no row uses it, and one that comes into use meanwhile stays', async () => {
   const site = await siteMake('strings.example'), now = Date.now();
   const strings = { 101: 'page', 102: 'of a day that stays', 7: 'host', 9: 'source', 1: 'unused', 2: 'used before it is taken out', 3: 'used behind that' };
@@ -227,6 +297,7 @@ test('status tells the size of each table, index and site, they add up, and larg
   const [beside, gone] = stack.sites;
   sql(`insert into event select case when n % 4 = 0 then ${beside.site_id} else ${gone.site_id} end, now(), n, n, 6, false, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0
     from generate_series(1, 120000) n`);
+  await siteMake('no-events.example');
   // It wants to know of which version the tables are; these were made without footfall migrate.
   for (const database of [APP, METRICS]) stack.database.sql(database, "create table migration (number integer, name text); insert into migration values (1, 'test')");
   const status = await stack.command('status'), table = (name) => status.tables.find((one) => one.table === name);
@@ -242,6 +313,8 @@ test('status tells the size of each table, index and site, they add up, and larg
   for (const site of status.sites.filter(({ tables }) => tables)) assert.equal(Object.values(site.tables).reduce((sum, one) => sum + one.bytes, 0), site.bytes);
   const [few, many] = [beside, gone].map(({ domain }) => status.sites.find((site) => site.domain === domain).tables.event);
   assert.equal(few.exact, false);
+  assert.ok(status.sites.some((site) => !site.tables?.event), 'there are sites of which no event was seen');
+  assert.ok(status.sites.every((site) => site.exact === false), 'which does not mean that they have none');
   assert.ok(many.rows / few.rows > 2.5 && many.rows / few.rows < 3.5 && Math.abs(many.rows - 90_000) < 9000, `${few.rows} and ${many.rows} of 30,000 and 90,000`);
   const read = () => Number(sql("select sum(heap_blks_hit + heap_blks_read) from pg_statio_user_tables where relname like 'event\\_%'"));
   const was = read();
@@ -287,7 +360,9 @@ test('of a removed site no row, no byte in the archive and no late event stays, 
   }
   for (const [name, accepted] of Object.entries(paths)) await proveDelivered(stack, { prefix: `/${name}-`, accepted }, ingresses);
   const aside = (site, seq) => `('00000000-0000-4000-8000-000000000001', ${site.site_id % 16}, ${seq}, 0, 'refused', decode('dc001701', 'hex') || decode('${Buffer.from([site.site_id]).toString('hex')}', 'hex') || '12345678')`;
-  sql(`insert into dead_letter values ${aside(beside, 1)}, ${aside(gone, 2)}`);
+  const unreadable = (site, seq) => aside(site, seq).replace(/decode.*/, "'unreadable')");
+  assert.notEqual(beside.site_id % 16, gone.site_id % 16);
+  sql(`insert into dead_letter values ${aside(beside, 1)}, ${aside(gone, 2)}, ${unreadable(gone, 3)}, ${unreadable(gone, 4)}, ${unreadable(beside, 5)}`);
   fs.writeFileSync(path.join(folder, 'roll'), '');
   await becomes('all is archived', () => {
     const bytes = archiveBytes(folder);
@@ -303,8 +378,9 @@ test('of a removed site no row, no byte in the archive and no late event stays, 
   const removed = await stack.command('site', 'remove', gone.domain, '--yes');
   assert.deepEqual([removed.domain, removed.property_id, removed.rows > 60], [gone.domain, gone.property_id, true]);
   assert.deepEqual(stillHeld(gone.site_id), []);
-  assert.equal(sql('select count(*) from dead_letter where seq = 1'), '1', 'what was set aside of another stays');
-  assert.equal(sql('select count(*) from dead_letter where seq = 2'), '0');
+  assert.deepEqual(lines('select seq from dead_letter order by seq'), ['1', '5'], 'what was set aside of another stays, in another lane also what cannot be read');
+  assert.equal(removed.unreadable, 2, 'it is told how many may have been its');
+  sql('delete from dead_letter where seq = 5');
   assert.ok(!(await stack.command('site', 'list')).some(({ domain }) => domain === gone.domain));
   await becomes('nothing more is taken', async () => !isTaken(await once(ingresses[0].http, pageView(gone, '/gone-late'))) && !isTaken(await once(ingresses[1].http, pageView(gone, '/gone-late'))));
   const answer = await once(ingresses[0].http, batch(stack.key, gone, ['/gone-by-key']));
@@ -361,6 +437,20 @@ test('after the app database was restored from before a removal, the site is cou
   await becomes('it is known', () => sql(`select count(*) from site_removed where id = ${site.site_id}`) === '0');
   send(site, [view(2, Date.now())]);
   assert.equal(count('event', site), 1);
+});
+
+test('a worker that meets a site that was removed here and is there in the app database has the console look at once', async () => {
+  const site = await siteMake('met.example'), ingress = stack.ingress('ingress-met', 10, { FOOTFALL_JOURNAL_DIR: stack.folder('met') });
+  sql(`insert into site_removed values (${site.site_id}, true)`);
+  await stack.running(ingress, stack.worker('worker-met', 20, [ingress.link]));
+  const removed = () => sql(`select count(*) from site_removed where id = ${site.site_id}`);
+  await consoleRunning('console-met');
+  await becomes('its first turn has let it in', () => removed() === '0');
+  await becomes('and is over', () => sql("select count(*) from pg_stat_activity where application_name = 'footfall console keep' and state = 'idle' and query like '%retention_due()'") === '1');
+  sql(`insert into site_removed values (${site.site_id}, true)`);
+  assert.ok(isTaken(await once(ingress.http, pageView(site, '/met'))));
+  await becomes('it is let in again', () => removed() === '0');
+  await becomes('it is counted', () => count('event', site) === 1);
 });
 
 test('a removal without --yes goes on only when the domain is typed', async () => {

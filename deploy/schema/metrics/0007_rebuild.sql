@@ -47,7 +47,8 @@ end
 $$;
 
 -- Put a build to use. Days that have lost events by retention are carried over as they were, and so are the
--- months they belong to.
+-- months they belong to. Where whole months were dropped, the first day after them is such a day: a visit that lay
+-- across has lost its first half, was counted with the day before, and would be one more with the rest.
 create function rebuild_finish(p_site integer, p_build integer) returns void
 language plpgsql as $$
 declare
@@ -60,7 +61,8 @@ begin
     select max(before) into horizon from forgotten where site_id in (0, p_site);
     if horizon is not null then
         first_whole := (horizon at time zone new_zone)::date;
-        if local_midnight(new_zone, first_whole) < horizon then
+        if local_midnight(new_zone, first_whole) < horizon
+           or horizon = (select before from forgotten where site_id = 0) then
             first_whole := first_whole + 1;
         end if;
         delete from rollup_day where site_id = p_site and build = p_build and day < first_whole;

@@ -24,32 +24,55 @@ $$;
 
 -- --- limits ---------------------------------------------------------------------------------------------
 
--- Up to where visits and strings were tidied; forgotten says up to where that is due.
+-- Up to where events, visits and their pages were tidied; forgotten says up to where that is due. To look for
+-- strings takes long, so they are tidied only when the limit has moved by 30 days since, and at first.
 create table retention_done (
-    site_id integer     not null,
-    before  timestamptz not null,
+    site_id        integer     not null,
+    before         timestamptz not null,
+    strings_before timestamptz not null,
     constraint retention_done_pk primary key (site_id)
 );
 
--- Drop the oldest month beyond the present one and p_months before it; answers its table, null when there is
--- none. It gives up at once while somebody reads events for long: those who write would queue up behind it.
-create function retention_drop(p_months integer) returns text
+-- The transactions that have a lock on a table, but for ours.
+create function retention_readers(p_part text) returns text[]
+language sql volatile as $$
+    select coalesce(array_agg(virtualtransaction), '{}') from pg_locks
+    where database = (select oid from pg_database where datname = current_database())
+      and relation = p_part::regclass and granted and pid is distinct from pg_backend_pid()
+$$;
+
+-- Drop the oldest month beyond the present one and p_months before it. Answers its table, null when there is none,
+-- and whether it was dropped: not while somebody reads it for long, as a dump does. Who writes would queue up behind
+-- us, so nothing is asked for as long as a transaction has it that had it a second ago, and given up soon otherwise.
+create function retention_drop(p_months integer, out part text, out dropped boolean)
 language plpgsql security definer set search_path = public, pg_temp set lock_timeout = '300ms' as $$
 declare
     begins timestamptz := (date_trunc('month', now() at time zone 'UTC') - make_interval(months => p_months)) at time zone 'UTC';
-    part text;
+    readers text[];
 begin
-    insert into forgotten as f values (0, begins)
-    on conflict (site_id) do update set before = excluded.before where f.before < excluded.before;
     select c.relname into part
     from pg_inherits i join pg_class c on c.oid = i.inhrelid
     where i.inhparent = 'event'::regclass and c.relname ~ '^event_\d{4}_\d{2}$'
       and to_date(right(c.relname, 7), 'YYYY_MM')::timestamp at time zone 'UTC' < begins
     order by 1 limit 1;
+    dropped := false;
+    if part is not null then
+        readers := retention_readers(part);
+        if cardinality(readers) > 0 then
+            perform pg_sleep(1);
+            if readers && retention_readers(part) then
+                return;
+            end if;
+        end if;
+    end if;
+    insert into forgotten as f values (0, begins)
+    on conflict (site_id) do update set before = excluded.before where f.before < excluded.before;
     if part is not null then
         execute format('drop table %I', part);
+        dropped := true;
     end if;
-    return part;
+exception when lock_not_available then
+    dropped := false;
 end
 $$;
 
@@ -63,10 +86,10 @@ language sql security definer set search_path = public, pg_temp as $$
     on conflict (site_id) do update set before = excluded.before where f.before < excluded.before
 $$;
 
--- The sites with something to delete, and up to which time that is.
-create function retention_due() returns table (site_id integer, before timestamptz)
+-- The sites with something to delete, up to which time that is, and whether strings are due, too.
+create function retention_due() returns table (site_id integer, before timestamptz, strings boolean)
 language sql stable security definer set search_path = public, pg_temp as $$
-    select s.site_id, f.before
+    select s.site_id, f.before, f.before >= coalesce(d.strings_before + interval '30 days', '-infinity')
     from site s
     cross join lateral (select max(before) as before from forgotten where forgotten.site_id in (0, s.site_id)) f
     left join retention_done d using (site_id)
@@ -74,10 +97,12 @@ language sql stable security definer set search_path = public, pg_temp as $$
     order by s.site_id
 $$;
 
-create function retention_finish(p_site integer, p_before timestamptz) returns void
+create function retention_finish(p_site integer, p_before timestamptz, p_strings boolean) returns void
 language sql security definer set search_path = public, pg_temp as $$
-    insert into retention_done select p_site, p_before where exists (select from site where site_id = p_site)
-    on conflict (site_id) do update set before = excluded.before
+    insert into retention_done as d
+    select p_site, p_before, p_before where exists (select from site where site_id = p_site)
+    on conflict (site_id) do update set before = excluded.before,
+        strings_before = case when p_strings then excluded.before else d.strings_before end
 $$;
 
 -- From where on rows are kept, by the kind of visitor. A daily visitor's end with the day. A persistent one
@@ -164,20 +189,20 @@ create table string_doubt (
     constraint string_doubt_pk primary key (site_id, id)
 );
 
--- The ids in every column that holds a string's.
+-- The ids in every column that holds a string's, of each table once.
 create function string_uses(p_site integer) returns table (id bigint)
 language sql stable as $$
-    select unnest(array[name, host, page, title, referrer, source, country, browser, browser_version, os, os_version,
+    select distinct unnest(array[name, host, page, title, referrer, source, country, browser, browser_version, os, os_version,
                         device, language]) from event where site_id = p_site
     union all
-    select unnest(array[entry, exit, host, referrer, source, country, browser, browser_version, os, os_version, device,
+    select distinct unnest(array[entry, exit, host, referrer, source, country, browser, browser_version, os, os_version, device,
                         language]) from visit where site_id = p_site
     union all
-    select page from visit_page where site_id = p_site
+    select distinct page from visit_page where site_id = p_site
     union all
-    select value from rollup_day where site_id = p_site and dimension <> 0
+    select distinct value from rollup_day where site_id = p_site and dimension <> 0
     union all
-    select value from rollup_month where site_id = p_site and dimension <> 0
+    select distinct value from rollup_month where site_id = p_site and dimension <> 0
 $$;
 
 -- In this order: strings_doubt(), strings_take() until 0, strings_restore(), strings_drop() until 0. The first
@@ -232,21 +257,22 @@ $$;
 
 -- --- a site that was removed ----------------------------------------------------------------------------
 
--- Its number stays, and nothing else: journals, archives and dumps may hold events of it for long, and none of
+-- Its number stays, and nothing else of it: journals, archives and dumps may hold events of it for long, and none of
 -- them may bring it back. Numbers are never given twice.
 create table site_removed (
-    id   integer not null,
-    done boolean not null default false,
+    id         integer not null,
+    done       boolean not null default false,
+    unreadable bigint  not null default 0,           -- of what was set aside, went with it unread
     constraint site_removed_pk primary key (id)
 );
 
 -- Every way into the tables begins with the site's row. A worker that does not know yet is told to try again
--- (class 55), and by then it does.
+-- (class 55), and by then it does. By this code of our own it knows why, and has the console look.
 create function site_refuse_removed() returns trigger
 language plpgsql as $$
 begin
     if exists (select from site_removed where id = new.site_id) then
-        raise exception 'site % was removed', new.site_id using errcode = 'object_not_in_prerequisite_state';
+        raise exception 'site % was removed', new.site_id using errcode = '55F01';
     end if;
     return new;
 end
@@ -267,7 +293,8 @@ $$;
 
 -- Delete at most p_most rows of a site that was removed, from one table; answers how many, 0: nothing is left.
 -- It goes through every table with a site_id, also such as are made later. Of what was set aside goes, too, what
--- cannot be read and came in the site's lane: it may be the site's.
+-- cannot be read and came in the site's lane: it may be the site's, whose privacy weighs more than what others could
+-- still mend. How many those were is kept.
 create function removal_step(p_site integer, p_most integer) returns integer
 language plpgsql security definer set search_path = public, pg_temp
 set enable_seqscan = off set enable_bitmapscan = off as $$
@@ -289,8 +316,13 @@ begin
             return gone;
         end if;
     end loop;
-    delete from dead_letter where lane = p_site % 16 and coalesce(dead_letter_site(bytes), p_site) = p_site;
-    update site_removed set done = true where id = p_site;
+    with gone as (
+        delete from dead_letter where lane = p_site % 16 and coalesce(dead_letter_site(bytes), p_site) = p_site
+        returning dead_letter_site(bytes) is null as unreadable
+    )
+    update site_removed
+    set done = true, unreadable = unreadable + (select count(*) from gone where gone.unreadable)
+    where id = p_site;
     return 0;
 end
 $$;
@@ -355,12 +387,13 @@ begin
 end
 $$;
 
--- The same by site, with the first and the last day of its reports.
+-- The same by site, with the first and the last day of its reports. Once any table was sampled no site's sums are
+-- exact: a site may have rows where none was seen.
 create function site_sizes() returns table (site_id integer, events bigint, bytes bigint, exact boolean, first date,
                                             last date, tables json)
 language sql stable as $$
     select s.site_id, coalesce(sum(s.rows) filter (where s.part = 'event'), 0)::bigint, sum(s.bytes)::bigint,
-           bool_and(s.exact),
+           bool_and(bool_and(s.exact)) over (),
            (select min(day) from rollup_day d where d.site_id = s.site_id and d.build = site.build and d.dimension = 0),
            (select max(day) from rollup_day d where d.site_id = s.site_id and d.build = site.build and d.dimension = 0),
            json_object_agg(s.part, json_build_object('rows', s.rows, 'bytes', s.bytes, 'exact', s.exact) order by s.part)
