@@ -124,11 +124,11 @@ test('events from before visits were counted are told from others, and a rebuild
   const zone = 'Asia/Kathmandu', site = await siteMake('earlier.example', zone), events = eventsOf(seed, HISTORIES);
   const schema = path.join(ROOT, 'deploy/schema/metrics'), files = fs.readdirSync(schema).sort();
   const migrate = (of) => files.filter(of).map((file) => `begin; set role footfall_owner;\n${fs.readFileSync(path.join(schema, file), 'utf8')}\ncommit;`).join('\n');
-  await send(site.site_id, zone, sending({ seed, events }, 0));
-  cluster.sql('postgres', 'create database earlier owner footfall_owner');
+  for (const name of ['present', 'earlier']) cluster.sql('postgres', `create database ${name} owner footfall_owner`);
+  cluster.sql('present', `${migrate(() => true)} ${sendStatements(site.site_id, zone, sending({ seed, events }, 0))}`);
   cluster.sql('earlier', `${migrate((file) => file < '0006')}
     select event_partition(to_timestamp(ts / 1e6)) from unnest('{${events.map(({ ts }) => ts).join()}}'::bigint[]) ts;
-    copy event from stdin;\n${cluster.sql(METRICS, `copy (select * from event where site_id = ${site.site_id}) to stdout`)}\\.
+    copy event from stdin;\n${cluster.sql('present', 'copy (select * from event) to stdout')}\\.
     ${migrate((file) => file >= '0006')}`);
   assert.equal(cluster.sql('earlier', 'select site_id, build from site').trim(), `${site.site_id}|0`);
   await footfall(['rebuild', '--site', site.domain], '', 'earlier');
