@@ -112,7 +112,7 @@ returns void language plpgsql
 -- by loops would be quadratic, looking rows up by anything but their key is slow in the end, and grouping by
 -- hashes beats sorting.
 set enable_nestloop = off set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off
-set plan_cache_mode = force_generic_plan set jit = off set work_mem = '64MB' as $$
+set plan_cache_mode = force_generic_plan set jit = off as $$
 declare
     zero_days tid[];
     zero_months tid[];
@@ -194,6 +194,7 @@ begin
                sum(interactions)::integer as interactions
         from placed group by visitor, visit_ts
     ), crowd as materialized (
+        -- Visitors who have more than a single visit that stays where it begins, or may have.
         select visitor from visit_after group by visitor
         having visitor & 1 = 1 or count(*) > 1 or bool_or(olds > 1 or (olds = 1 and place is null))
 
