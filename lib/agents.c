@@ -18,9 +18,13 @@
 #define FILE_MOST  (16 << 20) /* the list has 0.5 MB */
 #define STEPS_MOST 20000      /* of PCRE2, for one pattern: as uap.c's */
 
+struct pattern {
+	pcre2_code *code;
+};
+
 struct list {
 	size_t count;
-	pcre2_code **code;
+	struct pattern *pattern;
 	struct needles *needles; /* of each pattern */
 	struct needles_index *index;
 	pcre2_match_context *context;
@@ -44,10 +48,10 @@ static void list_free(struct list **list_p)
 		return;
 	needles_index_free(&list->index);
 	for (size_t i = 0; i < list->count; i++) {
-		pcre2_code_free(list->code[i]);
+		pcre2_code_free(list->pattern[i].code);
 		needles_clear(&list->needles[i]);
 	}
-	free(list->code);
+	free(list->pattern);
 	free(list->needles);
 	pcre2_match_context_free(list->context);
 	free(list);
@@ -66,9 +70,9 @@ static int pattern_add(struct list *list, const json_t *entry, const char *path,
 	if (!pattern)
 		return err_set(
 			err, -EINVAL, "crawlers' agents %s: entry %zu has no pattern", path, n + 1);
-	list->code[n] =
+	list->pattern[n].code =
 		pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, 0, &code, &where, NULL);
-	if (!list->code[n]) {
+	if (!list->pattern[n].code) {
 		pcre2_get_error_message(code, why, sizeof why);
 		return err_set(err, -EINVAL, "crawlers' agents %s: entry %zu: %s", path, n + 1,
 			(const char *)why);
@@ -87,10 +91,10 @@ static int list_fill(struct list *list, const json_t *json, const char *path, st
 	if (!count || count > NEEDLES_INDEX_MOST)
 		return err_set(err, -EINVAL, "crawlers' agents %s: not a list of 1 to %d patterns",
 			path, NEEDLES_INDEX_MOST);
-	list->code = calloc(count, sizeof *list->code);
+	list->pattern = calloc(count, sizeof *list->pattern);
 	list->needles = calloc(count, sizeof *list->needles);
 	list->context = pcre2_match_context_create(NULL);
-	if (!list->code || !list->needles || !list->context)
+	if (!list->pattern || !list->needles || !list->context)
 		return err_set(err, -ENOMEM, "crawlers' agents %s", path);
 	pcre2_set_match_limit(list->context, STEPS_MOST);
 	pcre2_set_depth_limit(list->context, STEPS_MOST);
@@ -238,8 +242,8 @@ static bool list_has(const struct list *list, struct span agent)
 		i++) {
 		if (!match)
 			match = pcre2_match_data_create(1, NULL);
-		has = match && pcre2_match(list->code[i], (PCRE2_SPTR)agent.ptr, agent.len, 0, 0,
-				       match, list->context) >= 0;
+		has = match && pcre2_match(list->pattern[i].code, (PCRE2_SPTR)agent.ptr, agent.len,
+				       0, 0, match, list->context) >= 0;
 	}
 	pcre2_match_data_free(match);
 	return has;

@@ -434,7 +434,7 @@ static uint16_t rarest(const uint16_t *literal, const struct census *census)
 /* The clause (from its number of alternatives on) under which the fewest others are filed, too. */
 static const uint16_t *clause_to_file(const struct needles *needles, const struct census *census)
 {
-	const uint16_t *at = needles->code, *best = NULL;
+	const uint16_t *at = needles->code, *best = at + 1;
 	size_t clauses = *at++, least = SIZE_MAX;
 
 	while (clauses--) {
