@@ -50,6 +50,7 @@ struct settings {
 	char *live_links;
 	char *geoip_db;
 	char *ua_rules;
+	char *bot_agents;
 	char *query_addr;
 	char *live_addr;
 	int64_t live_max;

@@ -21,8 +21,8 @@ struct enriched {
 };
 
 /* app is borrowed until enrich_close(). */
-int enrich_open(struct enrich **out, const char *ua_rules, const char *geoip_db, struct app *app,
-	struct err *err) MUST_CHECK;
+int enrich_open(struct enrich **out, const char *ua_rules, const char *bot_agents,
+	const char *geoip_db, struct app *app, struct err *err) MUST_CHECK;
 void enrich_close(struct enrich **enrich);
 
 /* Derive *out from *ev. -ENOENT: there is no such site any more; -ECONNRESET, -EAGAIN: the app
