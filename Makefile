@@ -7,7 +7,7 @@ Q      := $(if $(V),,@)
 SHELL  := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 # Not before they are installed: recipes run make again after deploy/install.
-PKGS   := libzmq msgpack libpq libmaxminddb libpcre2-8 jansson yajl yaml-0.1 libsodium libcurl libzstd zlib
+PKGS   := libzmq msgpack libpq libmaxminddb libpcre2-8 jansson yajl yaml-0.1 libsodium libcurl libzstd libpsl zlib
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lcivetweb -lm
 
