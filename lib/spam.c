@@ -114,17 +114,17 @@ void spam_close(struct spam **spam_p)
 	free(spam);
 }
 
-void spam_follow(struct spam *spam)
+bool spam_follow(struct spam *spam)
 {
 	struct dict now = { 0 }, before;
 	struct err err;
 
 	if (!watch_has_changed(&spam->watch, clock_mono_us()))
-		return;
+		return false;
 	if (read_list(&now, spam->path, &err)) {
 		log_error("spam: going on with the list read before: %s", err.msg);
 		dict_clear(&now);
-		return;
+		return true;
 	}
 	log_info("spam: read again path=%s domains=%u", spam->path, now.count);
 	pthread_rwlock_wrlock(&spam->lock);
@@ -132,6 +132,7 @@ void spam_follow(struct spam *spam)
 	spam->domains = now;
 	pthread_rwlock_unlock(&spam->lock);
 	dict_clear(&before);
+	return true;
 }
 
 bool spam_is_referrer(struct spam *spam, struct span host)

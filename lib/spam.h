@@ -17,8 +17,9 @@ int spam_open(struct spam **out, const char *path, struct err *err) MUST_CHECK;
 void spam_close(struct spam **spam_p); /* takes *spam_p, leaves NULL; NULL is fine */
 
 /* Read the list again if its file has become another; call it now and then, from one thread. What
- * cannot be read is said in the log, and the last good list stays. */
-void spam_follow(struct spam *spam);
+ * cannot be read is said in the log, and the last good list stays. Whether it had become another.
+ */
+bool spam_follow(struct spam *spam);
 
 /* Whether host (any case, with "www." or without) is a domain of the list or below one. */
 bool spam_is_referrer(struct spam *spam, struct span host);

@@ -1,6 +1,7 @@
 #include "services/worker/known_source.h"
 
 #include <libpsl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <yaml.h>
@@ -30,7 +31,8 @@ struct known_sources {
 	psl_ctx_t *suffixes;
 	struct dict hosts; /* "host", "host/path", "app": a number of place[] */
 	struct dict names; /* in lower case: a number of name[] */
-	struct dict tags;  /* likewise, and short ones: "meta" is Facebook, but there is a Meta, too */
+	struct dict
+		tags; /* likewise, and short ones: "meta" is Facebook, but there is a Meta, too */
 	struct place *place;
 	struct name *name;
 	size_t place_count, place_room, name_count, name_room;
@@ -94,8 +96,7 @@ static void *make_room(void *array, size_t count, size_t *room, size_t size)
 }
 
 /* The number of a name, new or known. A kind that says more than "other" is kept from then on. */
-static int name_number(
-	struct list *list, struct span text, enum source_kind kind, uint32_t *out)
+static int name_number(struct list *list, struct span text, enum source_kind kind, uint32_t *out)
 {
 	struct known_sources *k = list->known;
 	char buf[NAME_MOST];
@@ -353,6 +354,7 @@ int known_open(struct known_sources **out, const struct known_files *files, stru
 		known_close(&known);
 	else
 		*out = known;
+	malloc_trim(0); /* reading them took three times what they are */
 	return rc;
 }
 
@@ -422,49 +424,6 @@ static bool key_found(const struct known_sources *known, char buf[KEY_MOST], str
 	return place_found(known, host, out);
 }
 
-static struct span last_label(struct span host)
-{
-	while (span_find(host, '.') < host.len)
-		host = span_from(host, span_find(host, '.') + 1);
-	return host;
-}
-
-/* Where the public suffix that ICANN knows begins in host ("co.uk" in "google.co.uk"), if it is a
- * country's; host.len: it is not. host is NUL-terminated. */
-static size_t country_suffix(const struct known_sources *known, struct span host)
-{
-	size_t at = 0;
-
-	if (last_label(host).len != 2)
-		return host.len;
-	while (at < host.len && !psl_is_public_suffix2(known->suffixes, host.ptr + at,
-					PSL_TYPE_ICANN | PSL_TYPE_NO_STAR_RULE))
-		at += span_find(span_from(host, at), '.') + 1;
-	return at < host.len ? at : host.len;
-}
-
-/* host as it is, then with "{}" for the country it ends or begins with. */
-static bool level_found(const struct known_sources *known, struct span host, size_t suffix_at,
-	struct span path, struct known_source *out)
-{
-	char buf[KEY_MOST];
-
-	if (key_found(known, buf, append(buf, (struct span){ buf, 0 }, host), path, out))
-		return true;
-	if (suffix_at && suffix_at < host.len) {
-		struct span any = append(buf, (struct span){ buf, 0 }, span_first(host, suffix_at));
-
-		if (key_found(known, buf, append(buf, any, SPAN("{}")), path, out))
-			return true;
-	}
-	if (span_find(host, '.') == 2) {
-		struct span any = append(buf, (struct span){ buf, 0 }, SPAN("{}"));
-
-		return key_found(known, buf, append(buf, any, span_from(host, 2)), path, out);
-	}
-	return false;
-}
-
 /* NUL-terminated, as libpsl wants it. False: it is no DNS name. */
 static bool name_copy(char buf[HOST_MOST + 1], struct span host)
 {
@@ -478,31 +437,76 @@ static bool name_copy(char buf[HOST_MOST + 1], struct span host)
 	return true;
 }
 
-/* Where the registrable domain begins in host, a copy by name_copy(). */
-static size_t domain_at(const struct known_sources *known, const char *host)
-{
-	const char *domain = psl_registrable_domain(known->suffixes, host);
+/* Where in host its registrable domain begins, and its public suffix if that is a country's
+ * ("co.uk" in "google.co.uk"), else 0. */
+struct parts {
+	size_t domain_at, country_at;
+};
 
-	return domain ? (size_t)(domain - host) : 0;
+static void parts_find(struct parts *parts, const struct known_sources *known, struct span host)
+{
+	char copy[HOST_MOST + 1];
+	const char *domain, *suffix, *last;
+
+	parts->domain_at = parts->country_at = 0;
+	if (!name_copy(copy, host))
+		return;
+	domain = psl_registrable_domain(known->suffixes, copy);
+	suffix = domain ? strchr(domain, '.') : NULL;
+	last = strrchr(copy, '.');
+	if (!suffix)
+		return;
+	parts->domain_at = (size_t)(domain - copy);
+	/* Not a company's: google.blogspot.de is no Google. */
+	if (strlen(last + 1) == 2 && psl_is_public_suffix2(known->suffixes, suffix + 1,
+					     PSL_TYPE_ICANN | PSL_TYPE_NO_STAR_RULE))
+		parts->country_at = (size_t)(suffix + 1 - copy);
+}
+
+/* host with "{}" for the country that it ends with, from byte country_at on, or begins with. */
+static bool country_found(const struct known_sources *known, struct span host, size_t country_at,
+	struct span path, struct known_source *out)
+{
+	char buf[KEY_MOST];
+	struct span any;
+
+	if (country_at) {
+		any = append(buf, (struct span){ buf, 0 }, span_first(host, country_at));
+		if (key_found(known, buf, append(buf, any, SPAN("{}")), path, out))
+			return true;
+	}
+	if (span_find(host, '.') != 2)
+		return false;
+	any = append(buf, (struct span){ buf, 0 }, SPAN("{}"));
+	return key_found(known, buf, append(buf, any, span_from(host, 2)), path, out);
 }
 
 bool known_host(const struct known_sources *known, struct span host, struct span path,
-	struct known_source *out)
+	struct known_source *out, struct span *domain)
 {
-	char copy[HOST_MOST + 1];
-	size_t at = 0, last, suffix_at;
+	char buf[KEY_MOST];
+	struct parts parts;
+	size_t at = 0;
 
-	if (!name_copy(copy, host))
-		return false;
-	last = domain_at(known, copy);
-	suffix_at = country_suffix(known, (struct span){ copy, host.len });
+	*domain = host;
+	/* Most are known as they are: suffixes need not be looked for. */
+	if (host.len > HOST_MOST ||
+		key_found(known, buf, append(buf, (struct span){ buf, 0 }, host), path, out))
+		return host.len <= HOST_MOST;
+	parts_find(&parts, known, host);
+	*domain = span_from(host, parts.domain_at);
 	for (;;) {
-		if (level_found(known, span_from(host, at), suffix_at > at ? suffix_at - at : 0,
+		struct span below = span_from(host, at);
+
+		if (at && key_found(known, buf, append(buf, (struct span){ buf, 0 }, below), path,
+				  out))
+			return true;
+		if (country_found(known, below, parts.country_at > at ? parts.country_at - at : 0,
 			    path, out))
 			return true;
-		if (at >= last)
+		if (at >= parts.domain_at)
 			return false;
-		at += span_find(span_from(host, at), '.') + 1;
+		at += span_find(below, '.') + 1;
 	}
 }
 
@@ -543,6 +547,7 @@ static bool ad_found(const struct known_sources *known, struct span tag, struct 
 bool known_tag(const struct known_sources *known, struct span tag, struct known_source *out)
 {
 	char buf[TAG_MOST];
+	struct span domain;
 
 	tag = lower(buf, sizeof buf, span_trim(tag));
 	if (!tag.len)
@@ -558,12 +563,5 @@ bool known_tag(const struct known_sources *known, struct span tag, struct known_
 	if (span_starts_with(tag, SPAN("www.")))
 		tag = span_from(tag, 4);
 	return span_find(tag, '.') < tag.len && span_find(tag, ' ') == tag.len &&
-	       known_host(known, tag, SPAN(""), out);
-}
-
-struct span known_domain(const struct known_sources *known, struct span host)
-{
-	char copy[HOST_MOST + 1];
-
-	return name_copy(copy, host) ? span_from(host, domain_at(known, copy)) : host;
+	       known_host(known, tag, SPAN(""), out, &domain);
 }

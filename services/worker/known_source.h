@@ -21,7 +21,7 @@ struct known_source {
 	bool paid; /* a tag that says that it is an advertisement's */
 };
 
-struct known_sources; /* opaque: some 300 KB */
+struct known_sources; /* opaque: some 400 KB */
 
 /* Read all lists. On success *out is yours, end it with known_close(). Errors name the file:
  * -ENOENT and the like, -EINVAL (not what the list should be), -ENOMEM. */
@@ -34,9 +34,11 @@ size_t known_count(const struct known_sources *known);
 
 /* What a host (lower case, without "www.") is known as: itself, or the nearest of the domains that
  * it is below, down to its registrable one. path: of the page there, empty or with its leading '/'.
- * False: nobody knows it. */
+ * False: nobody knows it; then *domain is its registrable domain, "example.co.uk" of
+ * "a.example.co.uk", by the public suffix list: part of host, and all of it where it has none (an
+ * address, "localhost", "co.uk"). */
 bool known_host(const struct known_sources *known, struct span host, struct span path,
-	struct known_source *out);
+	struct known_source *out, struct span *domain);
 
 /* What an Android app ("com.google.android.gm") is known as. */
 bool known_app(const struct known_sources *known, struct span app, struct known_source *out);
@@ -44,10 +46,5 @@ bool known_app(const struct known_sources *known, struct span app, struct known_
 /* What the value of a utm_source, source or ref means: a name ("HACKER NEWS"), a short one ("fb"),
  * one of these with "ad" or "ads" behind it ("fb-ads"), or a host ("chatgpt.com"). */
 bool known_tag(const struct known_sources *known, struct span tag, struct known_source *out);
-
-/* The registrable domain of a host (lower case): "example.co.uk" of "a.example.co.uk", by the
- * public suffix list. The host itself where it has none (an address, "localhost", "co.uk"). Part of
- * host. */
-struct span known_domain(const struct known_sources *known, struct span host);
 
 #endif

@@ -55,7 +55,7 @@ void sources_close(struct sources **sources_p)
 	free(s);
 }
 
-void sources_follow(struct sources *s)
+bool sources_follow(struct sources *s)
 {
 	struct known_sources *now;
 	bool changed = false;
@@ -65,14 +65,15 @@ void sources_follow(struct sources *s)
 	for (int i = 0; i < KNOWN_LISTS; i++)
 		changed |= watch_has_changed(&s->watch[i], mono_us);
 	if (!changed)
-		return;
+		return false;
 	if (known_open(&now, &s->files, &err)) {
 		log_error("source: going on with the lists read before: %s", err.msg);
-		return;
+		return true;
 	}
 	known_close(&s->known);
 	s->known = now;
 	log_info("source: lists read again names=%zu", known_count(now));
+	return true;
 }
 
 /* The path of a cleaned referrer, behind host and port. */
@@ -89,14 +90,17 @@ static struct span bare_host(struct span host)
 	return host;
 }
 
-/* Whether domain is that of one of the site's own hosts as well. */
-static bool is_own_domain(
-	const struct sources *s, struct span domain, const struct span *own_hosts, size_t own_count)
+/* Whether one of the site's own hosts is of that registrable domain. */
+static bool is_own_domain(struct span domain, const struct span *own_hosts, size_t own_count)
 {
-	for (size_t i = 0; i < own_count; i++)
-		if (own_hosts[i].len &&
-			span_equals_nocase(known_domain(s->known, bare_host(own_hosts[i])), domain))
+	for (size_t i = 0; i < own_count; i++) {
+		size_t more = own_hosts[i].len - domain.len; /* what stands before it */
+
+		if (own_hosts[i].len >= domain.len &&
+			span_equals_nocase(span_from(own_hosts[i], more), domain) &&
+			(!more || own_hosts[i].ptr[more - 1] == '.'))
 			return true;
+	}
 	return false;
 }
 
@@ -110,10 +114,9 @@ static struct span referrer_name(const struct sources *s, const struct span *own
 		return known_app(s->known, span_from(host, strlen(ANDROID_APP)), known)
 			       ? known->name
 			       : host;
-	if (known_host(s->known, host, path_of(out->parsed.referrer), known))
+	if (known_host(s->known, host, path_of(out->parsed.referrer), known, &domain))
 		return known->name;
-	domain = known_domain(s->known, host);
-	return is_own_domain(s, domain, own_hosts, own_count) ? host : domain;
+	return is_own_domain(domain, own_hosts, own_count) ? host : domain;
 }
 
 void source_find(const struct sources *s, const struct event *ev, const struct span *own_hosts,

@@ -28,8 +28,8 @@ int sources_open(struct sources **out, const struct known_files *files, struct e
 void sources_close(struct sources **sources_p); /* takes *sources_p, leaves NULL; NULL is fine */
 
 /* Read the lists again if one of their files has become another; call it now and then. When one
- * cannot be read that is said in the log, and the last good lists stay. */
-void sources_follow(struct sources *sources);
+ * cannot be read that is said in the log, and the last good lists stay. Whether one had changed. */
+bool sources_follow(struct sources *sources);
 
 /* Derive *out from what ev says (referrer, utm_*, ref, click_id). own_hosts, borrowed: the site's
  * own, which are no source.

