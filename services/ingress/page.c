@@ -158,7 +158,7 @@ struct span referrer_strip(char buf[EVENT_REFERRER_MOST], struct span text)
 	size_t len;
 
 	text = span_first(span_trim(text), EVENT_REFERRER_MOST);
-	if (url_split(&url, text))
+	if (url_split(&url, text) || !utf8_valid(url.host))
 		return SPAN("");
 	len = url.scheme.len + 3;
 	memcpy(buf, text.ptr, url.scheme.len);

@@ -60,6 +60,7 @@ static void a_referrer_keeps_no_query_fragment_or_user(void **state)
 		{ "https://news.example/u/jane@mail.example/x", "https://news.example/u/*/x" },
 		{ "https://news.example/u/jane%40mail.example", "https://news.example/u/*" },
 		{ "https://news.example/caf%C3%A9/", "https://news.example/caf%C3%A9/" },
+		{ "https://google.com\xff.evil.example/", "" },
 		{ "not a url", "" },
 	};
 	char buf[EVENT_REFERRER_MOST];
