@@ -171,11 +171,6 @@ static int keys_add(
 	return rc;
 }
 
-/* Each value of a map, with its key. */
-#define EACH_PAIR(pair, map)                                                                       \
-	(yaml_node_pair_t *pair = (map)->data.mapping.pairs.start;                                 \
-		!rc && pair < (map)->data.mapping.pairs.top; pair++)
-
 static int map_expect(struct list *list, const yaml_node_t *node, const char *what)
 {
 	return node && node->type == YAML_MAPPING_NODE ? 0 : list_fail(list, node, what);
@@ -188,9 +183,10 @@ static int read_names(struct list *list, const yaml_node_t *map, enum source_kin
 
 	if (rc)
 		return rc;
-	for
-		EACH_PAIR(pair, map)
-	rc = keys_add(list, node_at(list, pair->value), scalar(node_at(list, pair->key)), kind);
+	for (yaml_node_pair_t *pair = map->data.mapping.pairs.start;
+		!rc && pair < map->data.mapping.pairs.top; pair++)
+		rc = keys_add(
+			list, node_at(list, pair->value), scalar(node_at(list, pair->key)), kind);
 	return rc;
 }
 
@@ -208,19 +204,17 @@ static int read_kinds(struct list *list, const yaml_node_t *map)
 
 	if (rc)
 		return rc;
-	for
-		EACH_PAIR(pair, map)
-		{
-			const yaml_node_t *key = node_at(list, pair->key);
-			int kind = 0;
+	for (yaml_node_pair_t *pair = map->data.mapping.pairs.start;
+		!rc && pair < map->data.mapping.pairs.top; pair++) {
+		const yaml_node_t *key = node_at(list, pair->key);
+		int kind = 0;
 
-			while (kind < SOURCE_KINDS &&
-				!span_equals(scalar(key), span_of(kinds[kind])))
-				kind++;
-			rc = kind < SOURCE_KINDS ? read_names(list, node_at(list, pair->value),
-							   (enum source_kind)kind)
-						 : list_fail(list, key, "not a kind of source");
-		}
+		while (kind < SOURCE_KINDS && !span_equals(scalar(key), span_of(kinds[kind])))
+			kind++;
+		rc = kind < SOURCE_KINDS
+			     ? read_names(list, node_at(list, pair->value), (enum source_kind)kind)
+			     : list_fail(list, key, "not a kind of source");
+	}
 	return rc;
 }
 
@@ -242,20 +236,18 @@ static int read_engines(struct list *list, const yaml_node_t *map)
 
 	if (rc)
 		return rc;
-	for
-		EACH_PAIR(pair, map)
-		{
-			struct span name = scalar(node_at(list, pair->key));
-			const yaml_node_t *groups = node_at(list, pair->value);
+	for (yaml_node_pair_t *pair = map->data.mapping.pairs.start;
+		!rc && pair < map->data.mapping.pairs.top; pair++) {
+		struct span name = scalar(node_at(list, pair->key));
+		const yaml_node_t *groups = node_at(list, pair->value);
 
-			if (!groups || groups->type != YAML_SEQUENCE_NODE)
-				return list_fail(
-					list, groups, "not a list of what a search engine has");
-			for (yaml_node_item_t *i = groups->data.sequence.items.start;
-				!rc && i < groups->data.sequence.items.top; i++)
-				rc = keys_add(list, member(list, node_at(list, *i), "urls"), name,
-					SOURCE_SEARCH);
-		}
+		if (!groups || groups->type != YAML_SEQUENCE_NODE)
+			return list_fail(list, groups, "not a list of what a search engine has");
+		for (yaml_node_item_t *i = groups->data.sequence.items.start;
+			!rc && i < groups->data.sequence.items.top; i++)
+			rc = keys_add(
+				list, member(list, node_at(list, *i), "urls"), name, SOURCE_SEARCH);
+	}
 	return rc;
 }
 
@@ -271,21 +263,20 @@ static int read_referrers(struct list *list, const yaml_node_t *map)
 
 	if (rc)
 		return rc;
-	for
-		EACH_PAIR(pair, map)
-		{
-			const yaml_node_t *what = node_at(list, pair->value);
-			struct span medium = scalar(member(list, what, "medium"));
-			enum source_kind kind = SOURCE_OTHER;
-			uint32_t name;
+	for (yaml_node_pair_t *pair = map->data.mapping.pairs.start;
+		!rc && pair < map->data.mapping.pairs.top; pair++) {
+		const yaml_node_t *what = node_at(list, pair->value);
+		struct span medium = scalar(member(list, what, "medium"));
+		enum source_kind kind = SOURCE_OTHER;
+		uint32_t name;
 
-			for (size_t i = 0; i < sizeof mediums / sizeof *mediums; i++)
-				if (span_equals(medium, span_of(mediums[i].medium)))
-					kind = mediums[i].kind;
-			rc = name_number(list, scalar(member(list, what, "source")), kind, &name);
-			if (!rc)
-				rc = key_add(list, node_at(list, pair->key), name, kind);
-		}
+		for (size_t i = 0; i < sizeof mediums / sizeof *mediums; i++)
+			if (span_equals(medium, span_of(mediums[i].medium)))
+				kind = mediums[i].kind;
+		rc = name_number(list, scalar(member(list, what, "source")), kind, &name);
+		if (!rc)
+			rc = key_add(list, node_at(list, pair->key), name, kind);
+	}
 	return rc;
 }
 
