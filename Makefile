@@ -34,7 +34,7 @@ objects_of = $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_test.c,$(wildcard servic
 unit_tests := $(patsubst %.c,$(BUILD)/%,$(filter %_test.c,$(sources)))
 
 .PHONY: all help run up down reset test test-long chaos unit lint format web install clean \
-	bench bench-ingest bench-drain bench-backlog bench-apply bench-stall
+	bench bench-ingest bench-drain bench-backlog bench-apply bench-stall bench-enrich
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -69,7 +69,7 @@ chaos: ## kill everything at random and count what is left (ROUNDS=3 SEED=random
 	@deploy/install test
 	@$(MAKE) --no-print-directory -s -j$$(nproc) all && ROUNDS=$(ROUNDS) SEED=$(SEED) exec node tests/chaos/chaos.js
 
-fuzz: ## feed the decoders, the journal's recovery, URLs and sources with rubbish (SECONDS=60 each)
+fuzz: ## feed the decoders, the journal's recovery, user agents, URLs and sources with rubbish (SECONDS=60 each)
 	@deploy/install test
 	@tests/fuzz/run $(SECONDS)
 
@@ -106,6 +106,10 @@ bench-ingest bench-drain bench-backlog bench-apply:
 bench-stall: ## print what one worker of three that stalls for a minute costs the others
 	@deploy/install test
 	@$(MAKE) --no-print-directory -s -j$$(nproc) all && exec node tests/bench/stall.js
+
+bench-enrich: ## print how fast agents and whole events are enriched, and what hostile ones cost
+	@deploy/install test
+	@$(MAKE) --no-print-directory -s -j$$(nproc) $(BUILD)/bench/enrich && $(BUILD)/bench/enrich
 
 unit: $(unit_tests) ## build and run the unit tests (SANITIZE=1: under ASan and UBSan)
 	@tests/unit $(unit_tests)
@@ -157,6 +161,13 @@ $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  link  $@")
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcivetweb
+
+# With the worker's modules but for those that it stands in for.
+$(BUILD)/bench/enrich: $(BUILD)/tests/bench/enrich.o $(filter-out %/main.o %/app.o,$(call objects_of,worker)) \
+		$(BUILD)/libfootfall.a
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  link  $@")
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
 compile_commands.json: ## for editors and clang-tidy
 	@{ sep='['; for c in $(sources); do printf '%s\n{"directory":"%s","file":"%s","command":"%s"}' \

@@ -94,6 +94,8 @@ static const struct setting table[] = {
 		"names and hosts of search engines: Matomo's SearchEngines.yml" },
 	{ "FOOTFALL_SPAM_REFERRERS", TEXT, AT(spam_referrers), FOR_INGRESS, "file", 0, 0, NULL,
 		"domains that send referrer spam, one a line: Matomo's spammers.txt" },
+	{ "FOOTFALL_BOT_AGENTS", TEXT, AT(bot_agents), FOR_INGRESS | FOR_WORKER, "file", 0, 0, NULL,
+		"crawler-user-agents.json: the agents of crawlers" },
 	{ "FOOTFALL_QUERY_ADDR", TEXT, AT(query_addr), FOR_QUERY, "host:port", 0, 0,
 		"127.0.0.1:8003", "where the query service takes HTTP" },
 	{ "FOOTFALL_LIVE_ADDR", TEXT, AT(live_addr), FOR_QUERY, "host:port", 0, 0, "127.0.0.1:5557",

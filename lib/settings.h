@@ -56,6 +56,7 @@ struct settings {
 	char *socials;
 	char *search_engines;
 	char *spam_referrers;
+	char *bot_agents;
 	char *query_addr;
 	char *live_addr;
 	int64_t live_max;

@@ -24,13 +24,13 @@ pg_bin=/usr/lib/postgresql/$POSTGRES_MAJOR/bin
 role_names=(owner ingress worker query console)
 # What of the repository the running services read.
 read_by_services=("$bin" "$root/build/web" "$root/services/tracker" "$root/deploy/schema"
-	"$root/deploy/lists" "$root/node_modules/@tryghost"
+	"$root/deploy/lists" "$root/node_modules/@tryghost" "$root/node_modules/crawler-user-agents"
 	"$root/node_modules/uap-core" "$root/node_modules/@ip-location-db")
 PATH=$PATH:/usr/sbin:/sbin
 
 # The stack's databases are its own: what is said of others, for other programs, must not reach it.
 unset "${!PG@}" FOOTFALL_{APP_DB,METRICS_DB}{,_FILE} FOOTFALL_{SCHEMA_DIR,INGRESS_URL,ADMIN_PORTS,ADMIN_ADDR}
-for i in FOOTFALL_GEOIP_DB FOOTFALL_UA_RULES \
+for i in FOOTFALL_GEOIP_DB FOOTFALL_UA_RULES FOOTFALL_BOT_AGENTS \
 	FOOTFALL_{SOURCES,AI_ASSISTANTS,REFERRERS,SOCIALS,SEARCH_ENGINES,SPAM_REFERRERS}; do # we leave the folder that they are relative to
 	[ -z "${!i:-}" ] || export "$i=$(realpath -ms -- "${!i}")"
 done
@@ -230,6 +230,11 @@ cli() {
 become() { # name, pid of the supervisor
 	local name=$1 n=${1##*-} signal=TERM program=()
 	export FOOTFALL_ADMIN_ADDR=127.0.0.1:${admin_port[$name]:-}
+	case $name in
+	ingress-* | worker-*)
+		export FOOTFALL_BOT_AGENTS=${FOOTFALL_BOT_AGENTS:-$root/node_modules/crawler-user-agents/crawler-user-agents.json}
+		;;
+	esac
 	case $name in
 	postgres)
 		signal=INT

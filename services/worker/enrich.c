@@ -13,8 +13,8 @@ struct enrich {
 	int64_t lost_address_date; /* likewise, the last one */
 };
 
-int enrich_open(struct enrich **out, const char *ua_rules, const char *geoip_db,
-	const struct known_files *sources, struct app *app, struct err *err)
+int enrich_open(struct enrich **out, const char *ua_rules, const char *bot_agents,
+	const char *geoip_db, const struct known_files *sources, struct app *app, struct err *err)
 {
 	struct enrich *e = calloc(1, sizeof *e);
 	int rc;
@@ -22,7 +22,7 @@ int enrich_open(struct enrich **out, const char *ua_rules, const char *geoip_db,
 	if (!e)
 		return err_set(err, -ENOMEM, "enrich");
 	e->app = app;
-	rc = ua_rules_open(&e->ua, ua_rules, err);
+	rc = ua_rules_open(&e->ua, ua_rules, bot_agents, err);
 	if (!rc)
 		rc = geo_open(&e->geo, geoip_db, err);
 	if (!rc)
@@ -92,9 +92,11 @@ int enrich_event(struct enrich *e, const struct event *ev, struct enriched *out,
 		rc = enrich_place(e, ev, &out->geo, err);
 	if (rc)
 		return rc;
+	const struct ua_hints hints = { ev->ch_brands, ev->ch_platform, ev->ch_platform_version,
+		ev->ch_model, ev->ch_mobile };
 	const struct span own[] = { span_of(out->site->domain), ev->host };
 
 	source_find(e->sources, ev, own, sizeof own / sizeof *own, &out->source);
-	ua_parse(e->ua, ev->user_agent, &out->ua);
+	ua_parse(e->ua, ev->user_agent, &hints, &out->ua);
 	return 0;
 }

@@ -21,8 +21,9 @@ struct enriched {
 };
 
 /* app is borrowed until enrich_close(). */
-int enrich_open(struct enrich **out, const char *ua_rules, const char *geoip_db,
-	const struct known_files *sources, struct app *app, struct err *err) MUST_CHECK;
+int enrich_open(struct enrich **out, const char *ua_rules, const char *bot_agents,
+	const char *geoip_db, const struct known_files *sources, struct app *app,
+	struct err *err) MUST_CHECK;
 void enrich_close(struct enrich **enrich);
 
 /* Read again the files that have changed; cheap. What is new and bad is told of in the log. */

@@ -90,7 +90,8 @@ static int worker_open(struct worker *w, struct err *err)
 	if (!rc)
 		rc = app_open(&w->app, s->app_db, err);
 	if (!rc)
-		rc = enrich_open(&w->enrich, s->ua_rules, s->geoip_db, &sources, w->app, err);
+		rc = enrich_open(
+			&w->enrich, s->ua_rules, s->bot_agents, s->geoip_db, &sources, w->app, err);
 	if (!rc)
 		rc = apply_open(&w->apply, s->metrics_db, w->enrich, err);
 	if (!rc)

