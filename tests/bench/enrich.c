@@ -10,6 +10,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "services/worker/enrich.h"
+#include "tests/bench/sources.h"
 
 #define RULES "node_modules/uap-core/regexes.yaml"
 #define BOTS  "node_modules/crawler-user-agents/crawler-user-agents.json"
@@ -388,7 +389,7 @@ static void bench_events(void)
 	read_lines(&log, "tests/data/logs/apache_combined_10k.log", "");
 	for (size_t i = 0; i < log.count; i++)
 		count += event_of(&events[count], log.line[i], sealed[count]);
-	must(enrich_open(&enrich, RULES, BOTS, GEO, NULL, &err), &err);
+	must(enrich_open(&enrich, RULES, BOTS, GEO, &bench_source_files, NULL, &err), &err);
 	for (int round = 0; round <= ROUNDS; round++) {
 		double start = cpu_us();
 
@@ -413,6 +414,7 @@ int main(void)
 	printf("one core; agents: %zu\n", agents.count);
 	bench_agents(&agents);
 	bench_bots(&agents);
+	bench_sources();
 	bench_hostile(&agents);
 	bench_memory();
 	bench_events();
