@@ -6,7 +6,7 @@
 #include "lib/secret.h"
 #include "proto/mp.h"
 
-#define FIELDS 23
+#define FIELDS 39
 
 int event_encode(msgpack_sbuffer *out, const struct event *ev, struct err *err)
 {
@@ -39,12 +39,59 @@ int event_encode(msgpack_sbuffer *out, const struct event *ev, struct err *err)
 	mp_put_str(&pk, ev->currency);
 	mp_put_str(&pk, ev->props);
 	mp_put_str(&pk, ev->metadata);
+	mp_put_str(&pk, ev->utm_source);
+	mp_put_str(&pk, ev->utm_medium);
+	mp_put_str(&pk, ev->utm_campaign);
+	mp_put_str(&pk, ev->utm_term);
+	mp_put_str(&pk, ev->utm_content);
+	mp_put_str(&pk, ev->ref);
+	mp_put_str(&pk, ev->click_id);
+	mp_put_str(&pk, ev->ch_brands);
+	mp_put_str(&pk, ev->ch_platform);
+	mp_put_str(&pk, ev->ch_platform_version);
+	mp_put_str(&pk, ev->ch_model);
+	msgpack_pack_uint8(&pk, ev->ch_mobile);
+	mp_put_str(&pk, ev->cdn_country);
+	mp_put_str(&pk, ev->cdn_region);
+	mp_put_str(&pk, ev->cdn_city);
+	msgpack_pack_uint8(&pk, ev->bot);
 	if (!w.failed && out->size - before <= EVENT_MOST)
 		return 0;
 	out->size = before;
 	if (w.failed)
 		return err_set(err, -ENOMEM, "no memory for an event");
 	return err_set(err, -EMSGSIZE, "the event has more than %d bytes", EVENT_MOST);
+}
+
+/* Writers of an earlier day ended behind `metadata`. */
+static struct span later_str(struct mp_reader *r, size_t most)
+{
+	return mp_more(r) ? mp_str(r, most) : SPAN("");
+}
+
+static uint8_t later_uint(struct mp_reader *r, uint8_t most)
+{
+	return mp_more(r) ? (uint8_t)mp_uint(r, most) : 0;
+}
+
+static void decode_origin(struct event *ev, struct mp_reader *r)
+{
+	ev->utm_source = later_str(r, EVENT_CAMPAIGN_MOST);
+	ev->utm_medium = later_str(r, EVENT_CAMPAIGN_MOST);
+	ev->utm_campaign = later_str(r, EVENT_CAMPAIGN_MOST);
+	ev->utm_term = later_str(r, EVENT_CAMPAIGN_MOST);
+	ev->utm_content = later_str(r, EVENT_CAMPAIGN_MOST);
+	ev->ref = later_str(r, EVENT_CAMPAIGN_MOST);
+	ev->click_id = later_str(r, EVENT_CLICK_ID_MOST);
+	ev->ch_brands = later_str(r, EVENT_BRANDS_MOST);
+	ev->ch_platform = later_str(r, EVENT_HINT_MOST);
+	ev->ch_platform_version = later_str(r, EVENT_HINT_MOST);
+	ev->ch_model = later_str(r, EVENT_HINT_MOST);
+	ev->ch_mobile = later_uint(r, EVENT_MOBILE_YES);
+	ev->cdn_country = later_str(r, 2);
+	ev->cdn_region = later_str(r, EVENT_REGION_MOST);
+	ev->cdn_city = later_str(r, EVENT_CITY_MOST);
+	ev->bot = later_uint(r, UINT8_MAX);
 }
 
 int event_decode(struct event *ev, struct span wire, struct err *err)
@@ -74,6 +121,7 @@ int event_decode(struct event *ev, struct span wire, struct err *err)
 	ev->currency = mp_str(&r, 3);
 	ev->props = mp_str(&r, EVENT_JSON_MOST);
 	ev->metadata = mp_str(&r, EVENT_JSON_MOST);
+	decode_origin(ev, &r);
 	if (!r.failed && (!ev->site_id || !ev->id || !ev->visitor))
 		mp_fail(&r, -EBADMSG, "site, id or visitor is 0");
 	if (!r.failed && (ev->engaged_ms < EVENT_NONE || ev->scroll_depth < EVENT_NONE ||

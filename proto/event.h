@@ -23,7 +23,13 @@
 #define EVENT_LANGUAGE_MOST 35   /* RFC 5646, section 4.4.1 */
 #define EVENT_JSON_MOST     (24 << 10)
 #define EVENT_AMOUNT_MOST   24
-#define EVENT_VISITOR_MOST  64 /* of a persistent visitor's own id */
+#define EVENT_VISITOR_MOST  64  /* of a persistent visitor's own id */
+#define EVENT_CAMPAIGN_MOST 255 /* of each campaign parameter */
+#define EVENT_CLICK_ID_MOST 16
+#define EVENT_BRANDS_MOST   512
+#define EVENT_HINT_MOST     128
+#define EVENT_REGION_MOST   16
+#define EVENT_CITY_MOST     128
 
 /* crypto_aead_xchacha20poly1305_ietf: nonce, 16 bytes of address, tag. */
 #define EVENT_SEALED_BYTES (24 + 16 + 16)
@@ -38,6 +44,19 @@ enum event_kind {
 	EVENT_ERROR, /* of a script */
 	EVENT_VITAL  /* a web vital */
 };
+
+/* Why an event is thought to be of no person; it is kept and marked. */
+enum event_bot {
+	EVENT_BOT_NONE,
+	EVENT_BOT_AGENT,       /* its user agent is a known one */
+	EVENT_BOT_HINT,        /* the script says so: webdriver, headless */
+	EVENT_BOT_SPAM,        /* the referrer is a spammer's */
+	EVENT_BOT_DATA_CENTRE, /* the address belongs to one */
+	EVENT_BOT_PREFETCH     /* the browser fetched or rendered the page ahead of any visit */
+};
+
+/* What Sec-CH-UA-Mobile said. */
+enum event_mobile { EVENT_MOBILE_UNSAID, EVENT_MOBILE_NO, EVENT_MOBILE_YES };
 
 #define EVENT_NONE (-1) /* of engaged_ms and scroll_depth */
 
@@ -63,6 +82,18 @@ struct event {
 	struct span currency;  /* ISO 4217 */
 	struct span props;     /* JSON object of texts */
 	struct span metadata;  /* JSON object */
+	/* Of the page's query: what tells where a visitor came from. */
+	struct span utm_source, utm_medium, utm_campaign, utm_term, utm_content;
+	struct span ref;      /* `ref`, else `source` */
+	struct span click_id; /* which of them there was ("gclid"), never its value */
+	/* User-Agent Client Hints, without their quotes. */
+	struct span ch_brands; /* Sec-CH-UA-Full-Version-List, else Sec-CH-UA: a list, as sent */
+	struct span ch_platform, ch_platform_version, ch_model;
+	uint8_t ch_mobile; /* enum event_mobile */
+	/* Where a CDN that is trusted says that the client is. */
+	struct span cdn_country; /* ISO 3166-1 alpha-2 */
+	struct span cdn_region, cdn_city;
+	uint8_t bot; /* enum event_bot, as far as the ingress can tell */
 };
 
 /* Append the event's bytes to out. -EMSGSIZE: it has more than EVENT_MOST; -ENOMEM. On error out is

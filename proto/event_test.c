@@ -73,6 +73,48 @@ static const struct event pageview = {
 	.metadata = { "", 0 },
 };
 
+/* The same, and where its visitor came from. */
+static struct event pageview_with_origin(void)
+{
+	struct event ev = pageview;
+
+	ev.utm_source = SPAN("newsletter");
+	ev.utm_medium = SPAN("email");
+	ev.utm_campaign = SPAN("spring");
+	ev.utm_content = SPAN("top");
+	ev.ref = SPAN("friend.example");
+	ev.click_id = SPAN("gclid");
+	ev.ch_brands = SPAN("\"Chromium\";v=\"130.0.6723.58\"");
+	ev.ch_platform = SPAN("Windows");
+	ev.ch_platform_version = SPAN("15.0.0");
+	ev.ch_mobile = EVENT_MOBILE_NO;
+	ev.cdn_country = SPAN("CH");
+	ev.cdn_region = SPAN("ZH");
+	ev.cdn_city = SPAN("Z\xc3\xbcrich");
+	ev.bot = EVENT_BOT_HINT;
+	return ev;
+}
+
+static void assert_is_from(const struct event *ev, const struct event *want)
+{
+	assert_true(span_equals(ev->utm_source, want->utm_source));
+	assert_true(span_equals(ev->utm_medium, want->utm_medium));
+	assert_true(span_equals(ev->utm_campaign, want->utm_campaign));
+	assert_true(span_equals(ev->utm_term, want->utm_term));
+	assert_true(span_equals(ev->utm_content, want->utm_content));
+	assert_true(span_equals(ev->ref, want->ref));
+	assert_true(span_equals(ev->click_id, want->click_id));
+	assert_true(span_equals(ev->ch_brands, want->ch_brands));
+	assert_true(span_equals(ev->ch_platform, want->ch_platform));
+	assert_true(span_equals(ev->ch_platform_version, want->ch_platform_version));
+	assert_true(span_equals(ev->ch_model, want->ch_model));
+	assert_int_equal(ev->ch_mobile, want->ch_mobile);
+	assert_true(span_equals(ev->cdn_country, want->cdn_country));
+	assert_true(span_equals(ev->cdn_region, want->cdn_region));
+	assert_true(span_equals(ev->cdn_city, want->cdn_city));
+	assert_int_equal(ev->bot, want->bot);
+}
+
 static void assert_is_pageview(const struct event *ev)
 {
 	assert_int_equal(ev->site_id, pageview.site_id);
@@ -101,27 +143,44 @@ static void assert_is_pageview(const struct event *ev)
 
 static void the_sample_event_is_decoded(void **state)
 {
-	struct sample s = sample_read("event-1");
+	struct sample s = sample_read("event-1-origin");
+	const struct event want = pageview_with_origin();
 	struct event ev;
 	struct err err;
 
 	(void)state;
 	assert_int_equal(event_decode(&ev, span_of_sample(&s), &err), 0);
 	assert_is_pageview(&ev);
+	assert_is_from(&ev, &want);
 }
 
 static void an_event_is_encoded_as_the_sample(void **state)
 {
-	struct sample s = sample_read("event-1");
+	struct sample s = sample_read("event-1-origin");
+	const struct event given = pageview_with_origin();
 	msgpack_sbuffer out;
 	struct err err;
 
 	(void)state;
 	msgpack_sbuffer_init(&out);
-	assert_int_equal(event_encode(&out, &pageview, &err), 0);
+	assert_int_equal(event_encode(&out, &given, &err), 0);
 	assert_int_equal(out.size, s.len);
 	assert_memory_equal(out.data, s.bytes, s.len);
 	msgpack_sbuffer_destroy(&out);
+}
+
+static void an_event_of_a_writer_that_knew_less_says_nothing_of_the_rest(void **state)
+{
+	struct sample s = sample_read("event-1");
+	const struct event nothing = { .bot = EVENT_BOT_NONE };
+	struct event ev;
+	struct err err;
+
+	(void)state;
+	memset(&ev, 0xff, sizeof ev);
+	assert_int_equal(event_decode(&ev, span_of_sample(&s), &err), 0);
+	assert_is_pageview(&ev);
+	assert_is_from(&ev, &nothing);
 }
 
 static void a_field_that_only_a_newer_writer_knows_is_skipped(void **state)
@@ -149,7 +208,7 @@ static void a_newer_version_is_refused_by_name(void **state)
 
 static void an_event_cut_anywhere_is_an_error(void **state)
 {
-	struct sample s = sample_read("event-1");
+	struct sample s = sample_read("event-1-origin");
 	struct event ev;
 	struct err err;
 
@@ -166,7 +225,7 @@ static void an_event_cut_anywhere_is_an_error(void **state)
 
 static void a_damaged_event_is_an_error_or_an_event_never_a_crash(void **state)
 {
-	struct sample s = sample_read("event-1");
+	struct sample s = sample_read("event-1-origin");
 	struct event ev;
 	struct err err;
 
@@ -321,6 +380,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_sample_event_is_decoded),
 		cmocka_unit_test(an_event_is_encoded_as_the_sample),
+		cmocka_unit_test(an_event_of_a_writer_that_knew_less_says_nothing_of_the_rest),
 		cmocka_unit_test(a_field_that_only_a_newer_writer_knows_is_skipped),
 		cmocka_unit_test(a_newer_version_is_refused_by_name),
 		cmocka_unit_test(an_event_cut_anywhere_is_an_error),

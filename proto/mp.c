@@ -92,6 +92,11 @@ void mp_reader_init(struct mp_reader *r, struct span wire, unsigned version)
 		mp_fail(r, -ENOTSUP, "of a newer version");
 }
 
+bool mp_more(const struct mp_reader *r)
+{
+	return r->left > 0;
+}
+
 static const msgpack_object *mp_next(struct mp_reader *r)
 {
 	static const msgpack_object nothing = { .type = MSGPACK_OBJECT_NIL };
@@ -196,7 +201,7 @@ int mp_write(void *writer, const char *bytes, size_t len)
 void mp_put_str(msgpack_packer *pk, struct span s)
 {
 	msgpack_pack_str(pk, s.len);
-	msgpack_pack_str_body(pk, s.ptr, s.len);
+	msgpack_pack_str_body(pk, s.len ? s.ptr : "", s.len);
 }
 
 void mp_put_bin(msgpack_packer *pk, const void *bytes, size_t len)

@@ -24,6 +24,9 @@ struct mp_reader {
  * Must be ended whatever it finds. */
 void mp_reader_init(struct mp_reader *r, struct span wire, unsigned version);
 
+/* Whether there are fields left: a writer of an earlier day wrote only those that it knew. */
+bool mp_more(const struct mp_reader *r);
+
 uint64_t mp_uint(struct mp_reader *r, uint64_t most);
 int64_t mp_int(struct mp_reader *r);
 bool mp_bool(struct mp_reader *r);

@@ -34,6 +34,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	within(ev.revenue, wire, EVENT_AMOUNT_MOST);
 	within(ev.props, wire, EVENT_JSON_MOST);
 	within(ev.metadata, wire, EVENT_JSON_MOST);
+	within(ev.utm_source, wire, EVENT_CAMPAIGN_MOST);
+	within(ev.click_id, wire, EVENT_CLICK_ID_MOST);
+	within(ev.ch_brands, wire, EVENT_BRANDS_MOST);
+	within(ev.ch_model, wire, EVENT_HINT_MOST);
+	within(ev.cdn_city, wire, EVENT_CITY_MOST);
 	assert(ev.scroll_depth <= 100);
 	msgpack_sbuffer_init(&bytes);
 	if (!event_encode(&bytes, &ev, &err)) {
