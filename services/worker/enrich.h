@@ -5,7 +5,8 @@
 #include "lib/err.h"
 #include "proto/event.h"
 #include "services/worker/app.h"
-#include "services/worker/geo.h"
+#include "services/worker/locale.h"
+#include "services/worker/place.h"
 #include "services/worker/referrer.h"
 #include "services/worker/ua.h"
 
@@ -17,13 +18,18 @@ struct enriched {
 	const struct app_site *site;
 	struct ua ua;
 	struct referrer referrer;
-	struct geo geo;
+	struct place place;
+	struct locale locale;
+	const char *screen; /* screen.h's class */
 };
 
-/* app is borrowed until enrich_close(). */
-int enrich_open(struct enrich **out, const char *ua_rules, const char *geoip_db, struct app *app,
-	struct err *err) MUST_CHECK;
+/* app and the paths are borrowed until enrich_close(). */
+int enrich_open(struct enrich **out, const char *ua_rules, const struct place_files *places,
+	struct app *app, struct err *err) MUST_CHECK;
 void enrich_close(struct enrich **enrich);
+
+/* Read again the files that have changed; cheap. What is new and bad is told of in the log. */
+void enrich_follow(struct enrich *enrich);
 
 /* Derive *out from *ev. -ENOENT: there is no such site any more; -ECONNRESET, -EAGAIN: the app
  * database is needed and away; try again. */

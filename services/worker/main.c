@@ -76,6 +76,10 @@ static int worker_open(struct worker *w, struct err *err)
 		.service = w,
 		.ready = worker_ready,
 		.metrics = worker_metrics };
+	const struct place_files places = { .geoip_db = s->geoip_db,
+		.asn_db = s->asn_db,
+		.data_centres = s->data_centres,
+		.iso_codes = s->iso_codes };
 	int rc = secret_init(err);
 
 	if (!rc && !(w->hold = hold_new()))
@@ -83,7 +87,7 @@ static int worker_open(struct worker *w, struct err *err)
 	if (!rc)
 		rc = app_open(&w->app, s->app_db, err);
 	if (!rc)
-		rc = enrich_open(&w->enrich, s->ua_rules, s->geoip_db, w->app, err);
+		rc = enrich_open(&w->enrich, s->ua_rules, &places, w->app, err);
 	if (!rc)
 		rc = apply_open(&w->apply, s->metrics_db, w->enrich, err);
 	if (!rc)
@@ -225,6 +229,7 @@ static void worker_step(struct worker *w)
 {
 	gather(w);
 	app_follow(w->app);
+	enrich_follow(w->enrich);
 	for (uint8_t lane = 0; lane < RECORD_LANES && !stop_wait(0); lane++)
 		if (hold_is_due(w->hold, lane) && lane_apply(w, lane) == -ECONNRESET)
 			return;
