@@ -40,7 +40,7 @@ static const struct setting table[] = {
 		"PostgreSQL database of events" },
 	{ "FOOTFALL_TRUSTED_PROXIES", TEXT, AT(trusted_proxies),
 		FOR_INGRESS | FOR_QUERY | FOR_CONSOLE, "CIDR list", 0, 0, "127.0.0.0/8,::1/128",
-		"whose X-Forwarded-For and X-Request-Id are believed" },
+		"whose X-Forwarded-For, X-Request-Id and CDN headers are believed" },
 	{ "FOOTFALL_HTTP_THREADS", INT, AT(http_threads), FOR_INGRESS | FOR_QUERY | FOR_CONSOLE,
 		"threads", 2, 1024, "48",
 		"requests at once: at least the door's workers x keepalive + 16" },
