@@ -88,6 +88,8 @@ static const struct setting table[] = {
 		"/usr/share/iso-codes/json", "names of countries and regions, of Debian's iso-codes" },
 	{ "FOOTFALL_UA_RULES", TEXT, AT(ua_rules), FOR_WORKER, "file", 0, 0, NULL,
 		"uap-core's regexes.yaml" },
+	{ "FOOTFALL_BOT_AGENTS", TEXT, AT(bot_agents), FOR_INGRESS | FOR_WORKER, "file", 0, 0, NULL,
+		"crawler-user-agents.json: the agents of crawlers" },
 	{ "FOOTFALL_QUERY_ADDR", TEXT, AT(query_addr), FOR_QUERY, "host:port", 0, 0,
 		"127.0.0.1:8003", "where the query service takes HTTP" },
 	{ "FOOTFALL_LIVE_ADDR", TEXT, AT(live_addr), FOR_QUERY, "host:port", 0, 0, "127.0.0.1:5557",

@@ -53,6 +53,7 @@ struct settings {
 	char *data_centres;
 	char *iso_codes;
 	char *ua_rules;
+	char *bot_agents;
 	char *query_addr;
 	char *live_addr;
 	int64_t live_max;

@@ -24,12 +24,12 @@ pg_bin=/usr/lib/postgresql/$POSTGRES_MAJOR/bin
 role_names=(owner ingress worker query console)
 # What of the repository the running services read.
 read_by_services=("$bin" "$root/build/web" "$root/services/tracker" "$root/deploy/schema" "$root/deploy/data_centres.txt"
-	"$root/node_modules/uap-core" "$root/node_modules/@ip-location-db")
+	"$root/node_modules/uap-core" "$root/node_modules/crawler-user-agents" "$root/node_modules/@ip-location-db")
 PATH=$PATH:/usr/sbin:/sbin
 
 # The stack's databases are its own: what is said of others, for other programs, must not reach it.
 unset "${!PG@}" FOOTFALL_{APP_DB,METRICS_DB}{,_FILE} FOOTFALL_{SCHEMA_DIR,INGRESS_URL,ADMIN_PORTS,ADMIN_ADDR}
-for i in FOOTFALL_GEOIP_DB FOOTFALL_ASN_DB FOOTFALL_DATA_CENTRES FOOTFALL_ISO_CODES FOOTFALL_UA_RULES; do # we leave the folder that they are relative to
+for i in FOOTFALL_{GEOIP_DB,ASN_DB,DATA_CENTRES,ISO_CODES,UA_RULES,BOT_AGENTS}; do # we leave the folder that they are relative to
 	[ -z "${!i:-}" ] || export "$i=$(realpath -ms -- "${!i}")"
 done
 
@@ -228,6 +228,11 @@ cli() {
 become() { # name, pid of the supervisor
 	local name=$1 n=${1##*-} signal=TERM program=()
 	export FOOTFALL_ADMIN_ADDR=127.0.0.1:${admin_port[$name]:-}
+	case $name in
+	ingress-* | worker-*)
+		export FOOTFALL_BOT_AGENTS=${FOOTFALL_BOT_AGENTS:-$root/node_modules/crawler-user-agents/crawler-user-agents.json}
+		;;
+	esac
 	case $name in
 	postgres)
 		signal=INT

@@ -13,8 +13,8 @@ struct enrich {
 	int64_t lost_address_date; /* as was said in the log, the last one */
 };
 
-int enrich_open(struct enrich **out, const char *ua_rules, const struct place_files *places,
-	struct app *app, struct err *err)
+int enrich_open(
+	struct enrich **out, const struct enrich_files *files, struct app *app, struct err *err)
 {
 	struct enrich *e = calloc(1, sizeof *e);
 	int rc;
@@ -22,9 +22,9 @@ int enrich_open(struct enrich **out, const char *ua_rules, const struct place_fi
 	if (!e)
 		return err_set(err, -ENOMEM, "enrich");
 	e->app = app;
-	rc = places_open(&e->places, places, err);
+	rc = places_open(&e->places, &files->place, err);
 	if (!rc)
-		rc = ua_rules_open(&e->ua, ua_rules, err);
+		rc = ua_rules_open(&e->ua, files->ua_rules, files->bot_agents, err);
 	if (rc)
 		enrich_close(&e);
 	else
@@ -44,7 +44,10 @@ void enrich_close(struct enrich **e_p)
 
 void enrich_follow(struct enrich *e)
 {
-	places_follow(e->places, clock_mono_us());
+	int64_t now = clock_mono_us();
+
+	places_follow(e->places, now);
+	ua_rules_follow(e->ua, now);
 }
 
 /* Open the address with its date's key. *known is false when there is none or nobody can know any
@@ -102,10 +105,12 @@ int enrich_event(struct enrich *e, const struct event *ev, struct enriched *out,
 		rc = enrich_place(e, ev, &out->place, err);
 	if (rc)
 		return rc;
+	const struct ua_hints hints = { ev->ch_brands, ev->ch_platform, ev->ch_platform_version,
+		ev->ch_model, ev->ch_mobile };
 	const struct span own[] = { span_of(out->site->domain), ev->host };
 
 	referrer_parse(&out->referrer, ev->referrer, own, sizeof own / sizeof *own);
-	ua_parse(e->ua, ev->user_agent, &out->ua);
+	ua_parse(e->ua, ev->user_agent, &hints, &out->ua);
 	locale_parse(&out->locale, ev->language);
 	out->screen = screen_class(ev->screen_width);
 	return 0;

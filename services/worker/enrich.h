@@ -23,9 +23,15 @@ struct enriched {
 	const char *screen; /* screen.h's class */
 };
 
+/* Paths of what is looked up in. */
+struct enrich_files {
+	const char *ua_rules, *bot_agents;
+	struct place_files place;
+};
+
 /* app and the paths are borrowed until enrich_close(). */
-int enrich_open(struct enrich **out, const char *ua_rules, const struct place_files *places,
-	struct app *app, struct err *err) MUST_CHECK;
+int enrich_open(struct enrich **out, const struct enrich_files *files, struct app *app,
+	struct err *err) MUST_CHECK;
 void enrich_close(struct enrich **enrich);
 
 /* Read again the files that have changed; cheap. What is new and bad is told of in the log. */

@@ -76,10 +76,12 @@ static int worker_open(struct worker *w, struct err *err)
 		.service = w,
 		.ready = worker_ready,
 		.metrics = worker_metrics };
-	const struct place_files places = { .geoip_db = s->geoip_db,
-		.asn_db = s->asn_db,
-		.data_centres = s->data_centres,
-		.iso_codes = s->iso_codes };
+	const struct enrich_files files = { .ua_rules = s->ua_rules,
+		.bot_agents = s->bot_agents,
+		.place = { .geoip_db = s->geoip_db,
+			.asn_db = s->asn_db,
+			.data_centres = s->data_centres,
+			.iso_codes = s->iso_codes } };
 	int rc = secret_init(err);
 
 	if (!rc && !(w->hold = hold_new()))
@@ -87,7 +89,7 @@ static int worker_open(struct worker *w, struct err *err)
 	if (!rc)
 		rc = app_open(&w->app, s->app_db, err);
 	if (!rc)
-		rc = enrich_open(&w->enrich, s->ua_rules, &places, w->app, err);
+		rc = enrich_open(&w->enrich, &files, w->app, err);
 	if (!rc)
 		rc = apply_open(&w->apply, s->metrics_db, w->enrich, err);
 	if (!rc)

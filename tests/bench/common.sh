@@ -7,6 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit
 port=${BENCH_PORT:-19000}
 connections_most=256
 threads=$((connections_most + 16)) # civetweb gives each connection one
+export FOOTFALL_BOT_AGENTS=node_modules/crawler-user-agents/crawler-user-agents.json
 agents_log=tests/data/logs/apache_combined_10k.log
 pids=()
 
