@@ -328,6 +328,8 @@ static void hints_say_what_agents_no_longer_do(void **state)
 			"15.0.0", "", 1, "Chrome", "120", "Windows", "11", "desktop", "", "" },
 		{ WINDOWS, MADE_UP CHROMIUM "\"Google Chrome\";v=\"120.0.6099.129\"", "Windows",
 			"10.0.0", "", 1, "Chrome", "120", "Windows", "10", "desktop", "", "" },
+		{ WINDOWS, "", "Windows", "12.0.0", "", 1, "Chrome", "120", "Windows", "10",
+			"desktop", "", "" },
 		{ WINDOWS, "", "Windows", "0.3.0", "", 1, "Chrome", "120", "Windows", "8.1",
 			"desktop", "", "" },
 		{ WINDOWS, "", "Windows", "", "", 1, "Chrome", "120", "Windows", "10", "desktop",
