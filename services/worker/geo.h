@@ -10,9 +10,9 @@
 #include "lib/err.h"
 
 #define GEO_COUNTRY_SIZE 3
-#define GEO_REGION_SIZE  7   /* "GB-ENG" */
-#define GEO_NAME_SIZE    129 /* as many as a CDN may say; the longest names of GeoNames have 100-odd \
-			      */
+#define GEO_REGION_SIZE  7 /* "GB-ENG" */
+/* The longest names of GeoNames have 100-odd bytes; a CDN may say as many. */
+#define GEO_NAME_SIZE 129
 
 /* Texts are UTF-8; empty: not known. */
 struct geo {
