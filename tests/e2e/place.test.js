@@ -29,8 +29,8 @@ after(async () => {
 });
 
 // A page view of page, from an address of ours, as whoever X-Forwarded-For says.
-async function visit(page, headers, from = '127.0.0.1') {
-  const body = JSON.stringify({ n: 'pageview', u: `https://example.org${page}`, d: site.property_id });
+async function visit(page, headers, from = '127.0.0.1', more = {}) {
+  const body = JSON.stringify({ n: 'pageview', u: `https://example.org${page}`, d: site.property_id, ...more });
   const status = await new Promise((resolve, reject) => {
     const options = { method: 'POST', localAddress: from, agent: false, headers: { 'User-Agent': AGENT, 'Content-Length': body.length, ...headers } };
     http.request(`http://127.0.0.1:${stack.port}/api/event`, options, (answer) => answer.resume().on('end', () => resolve(answer.statusCode)))
@@ -148,4 +148,16 @@ test('a CDN behind trusted proxies is believed, and nobody else', async () => {
     assert.equal(await countryOf(`/cdn/${name}/${encodeURIComponent(value).toLowerCase()}`.replaceAll('%', '-'), { ...client, [name]: value }), want, `${name}: ${value}`);
   // The door takes this one from 127.0.0.2, which is no proxy of ours, and hands its headers on.
   assert.equal(await countryOf('/cdn/stranger', { ...client, 'CF-IPCountry': 'FR' }, '127.0.0.2'), '');
+});
+
+test("a visitor's language is the script's word, else what Accept-Language likes best", async () => {
+  const liked = { 'Accept-Language': 'en;q=0.5, it, *;q=0.1' };
+  await visit('/language/header', liked);
+  await visit('/language/script', liked, undefined, { l: 'fr' });
+  await visit('/language/rubbish', liked, undefined, { l: '<b>' });
+  const languages = () => Object.fromEntries(stack.sql('metrics', `select p.value, l.value from event e
+    join string p on p.site_id = e.site_id and p.id = e.page join string l on l.site_id = e.site_id and l.id = e.language
+    where p.value like '/language/%'`));
+  await waitFor(() => Object.keys(languages()).length === 3, 'all three in the tables');
+  assert.deepEqual(languages(), { '/language/header': 'it', '/language/script': 'fr', '/language/rubbish': 'it' });
 });
