@@ -86,15 +86,28 @@ bool http_param(const struct http_request *req, const char *name, char *value, s
 	return query.len && mg_get_var(query.ptr, query.len, name, value, size) >= 0;
 }
 
-struct addr http_client(const struct http_request *req, bool *from_proxy)
+static struct addr peer_of(const struct http_request *req)
 {
 	struct addr peer = { { 0 } };
 
 	if (addr_parse(&peer, span_of(req->info->remote_addr)))
 		log_alarm("http: peer address cannot be read");
+	return peer;
+}
+
+struct addr http_client(const struct http_request *req, bool *from_proxy)
+{
+	struct addr peer = peer_of(req);
+
 	*from_proxy = addr_nets_hold(req->server->options.trusted, &peer);
 	return addr_of_client(
 		peer, http_header(req, "X-Forwarded-For"), req->server->options.trusted);
+}
+
+bool http_is_from_proxies(const struct http_request *req)
+{
+	return addr_is_of_proxies(
+		peer_of(req), http_header(req, "X-Forwarded-For"), req->server->options.trusted);
 }
 
 struct span http_bearer(const struct http_request *req)

@@ -58,6 +58,8 @@ bool http_cookie(const struct http_request *req, const char *name, char *value, 
 bool http_param(const struct http_request *req, const char *name, char *value, size_t size);
 /* The client as addr_of_client() sees it; *from_proxy tells whether the peer is trusted. */
 struct addr http_client(const struct http_request *req, bool *from_proxy);
+/* Whether its further headers are a trusted proxy's, as addr_is_of_proxies() sees it. */
+bool http_is_from_proxies(const struct http_request *req);
 /* Token of "Authorization: Bearer TOKEN", or an empty span. */
 struct span http_bearer(const struct http_request *req);
 

@@ -17,6 +17,7 @@ enum outcome { ANSWERED, REFUSED, FORBIDDEN, UNAVAILABLE, FAILED, OUTCOMES };
 struct query {
 	struct pg_pool *app_db, *metrics_db;
 	struct live *live;
+	char *country_names; /* a JSON object by code; owned */
 	atomic_llong outcomes[OUTCOMES];
 	atomic_bool databases_down; /* said in the log, once */
 };

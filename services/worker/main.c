@@ -77,13 +77,19 @@ static int worker_open(struct worker *w, struct err *err)
 		.service = w,
 		.ready = worker_ready,
 		.metrics = worker_metrics };
-	const struct known_files sources = { {
-		[LIST_OWN] = s->sources,
-		[LIST_ASSISTANTS] = s->ai_assistants,
-		[LIST_REFERRERS] = s->referrers,
-		[LIST_SOCIALS] = s->socials,
-		[LIST_ENGINES] = s->search_engines,
-	} };
+	const struct enrich_files files = { .ua_rules = s->ua_rules,
+		.bot_agents = s->bot_agents,
+		.place = { .geoip_db = s->geoip_db,
+			.asn_db = s->asn_db,
+			.data_centres = s->data_centres,
+			.iso_codes = s->iso_codes },
+		.sources = { {
+			[LIST_OWN] = s->sources,
+			[LIST_ASSISTANTS] = s->ai_assistants,
+			[LIST_REFERRERS] = s->referrers,
+			[LIST_SOCIALS] = s->socials,
+			[LIST_ENGINES] = s->search_engines,
+		} } };
 	int rc = secret_init(err);
 
 	if (!rc && !(w->hold = hold_new()))
@@ -91,8 +97,7 @@ static int worker_open(struct worker *w, struct err *err)
 	if (!rc)
 		rc = app_open(&w->app, s->app_db, err);
 	if (!rc)
-		rc = enrich_open(
-			&w->enrich, s->ua_rules, s->bot_agents, s->geoip_db, &sources, w->app, err);
+		rc = enrich_open(&w->enrich, &files, w->app, err);
 	if (!rc)
 		rc = apply_open(&w->apply, s->metrics_db, w->enrich, err);
 	if (!rc)

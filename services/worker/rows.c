@@ -310,9 +310,34 @@ static void put_string_or_null(struct rows *rows, enum column_name name, struct 
 		put_null(rows, name);
 }
 
+/* A place that has an id and a name, "CH-ZH Zurich": the id, which has no space, a space, the name.
+ * Either may be empty; without both it is null. */
+static void put_place(
+	struct rows *rows, enum column_name name, const char *id, const char *place_name)
+{
+	char text[GEO_REGION_SIZE + GEO_NAME_SIZE + 16];
+
+	snprintf(text, sizeof text, "%s %s", id, place_name);
+	put_string_or_null(rows, name, *id || *place_name ? span_of(text) : SPAN(""));
+}
+
+static enum event_bot bot_of(const struct event *ev, const struct enriched *more)
+{
+	if (ev->bot)
+		return ev->bot;
+	if (more->ua.is_bot)
+		return EVENT_BOT_AGENT;
+	return more->place.is_data_centre ? EVENT_BOT_DATA_CENTRE : EVENT_BOT_NONE;
+}
+
 int rows_add(
 	struct rows *rows, const struct event *ev, const struct enriched *more, struct err *err)
 {
+	const struct geo *geo = &more->place.geo;
+	char city_id[16] = "";
+
+	if (geo->city_id)
+		snprintf(city_id, sizeof city_id, "%u", geo->city_id);
 	snprintf(rows->zone, sizeof rows->zone, "%s", more->site->zone);
 	put_int(rows, TS_US, ev->ts_us);
 	put_int(rows, VISITOR, ev->visitor);
@@ -325,13 +350,13 @@ int rows_add(
 	put_string(rows, TITLE, ev->title);
 	put_string(rows, REFERRER, more->source.referrer);
 	put_string(rows, SOURCE, more->source.name);
-	put_string(rows, COUNTRY, span_of(more->geo.country));
+	put_string(rows, COUNTRY, span_of(geo->country));
 	put_string(rows, BROWSER, span_of(more->ua.browser));
 	put_string(rows, BROWSER_VERSION, span_of(more->ua.browser_version));
 	put_string(rows, OS, span_of(more->ua.os));
 	put_string(rows, OS_VERSION, span_of(more->ua.os_version));
 	put_string(rows, DEVICE, span_of(more->ua.device));
-	put_string(rows, LANGUAGE, ev->language);
+	put_string(rows, LANGUAGE, span_of(more->locale.language));
 	put_int_or_null(rows, SCREEN_WIDTH, ev->screen_width, ev->screen_width != 0);
 	put_int_or_null(rows, ENGAGED_MS, ev->engaged_ms < INT32_MAX ? ev->engaged_ms : INT32_MAX,
 		ev->engaged_ms >= 0);
@@ -340,10 +365,10 @@ int rows_add(
 	put_text_or_null(rows, CURRENCY, ev->currency);
 	put_text_or_null(rows, PROPS, ev->props);
 	put_text_or_null(rows, METADATA, ev->metadata);
-	put_null(rows, REGION);
-	put_null(rows, CITY);
-	put_null(rows, LOCALE);
-	put_null(rows, CHANNEL);
+	put_place(rows, REGION, geo->region, geo->region_name);
+	put_place(rows, CITY, city_id, geo->city);
+	put_string_or_null(rows, LOCALE, span_of(more->locale.locale));
+	put_string_or_null(rows, CHANNEL, channel_name(more->source.channel));
 	put_string_or_null(rows, UTM_SOURCE, ev->utm_source);
 	put_string_or_null(rows, UTM_MEDIUM, ev->utm_medium);
 	put_string_or_null(rows, UTM_CAMPAIGN, ev->utm_campaign);
@@ -352,7 +377,7 @@ int rows_add(
 	put_string_or_null(rows, CLICK_ID, ev->click_id);
 	put_string_or_null(rows, BRAND, span_of(more->ua.brand));
 	put_string_or_null(rows, MODEL, span_of(more->ua.model));
-	put_int(rows, BOT, ev->bot ? ev->bot : more->ua.is_bot ? EVENT_BOT_AGENT : EVENT_BOT_NONE);
+	put_int(rows, BOT, bot_of(ev, more));
 	rows->count++;
 	return rows->no_memory ? err_set(err, -ENOMEM, "rows: no memory for a batch") : 0;
 }

@@ -5,8 +5,8 @@ drop function events_apply, visits_count;
 
 -- What enrichment tells since this. Null is none: most events have few of them, and a null takes no room.
 alter table event
-    add column region       bigint,                  -- ISO 3166-2
-    add column city         bigint,                  -- its name, or its GeoName id and name (proto/words.md)
+    add column region       bigint,                  -- ISO 3166-2 and name (proto/words.md)
+    add column city         bigint,                  -- likewise, of GeoNames
     add column locale       bigint,                  -- BCP 47; language is its first part
     add column channel      bigint,                  -- as Plausible names them
     add column utm_source   bigint,
