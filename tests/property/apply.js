@@ -1,8 +1,10 @@
 // Histories through the real apply into the tables, and what is in them then.
 
-const EVENT_COLUMNS = ['ts', 'visitor', 'id', 'kind', 'interactive', 'name', 'host', 'page', 'title', 'referrer', 'source', 'country', 'browser',
+export const EVENT_COLUMNS = ['ts', 'visitor', 'id', 'kind', 'interactive', 'name', 'host', 'page', 'title', 'referrer', 'source', 'country', 'browser',
   'browser_version', 'os', 'os_version', 'device', 'language', 'screen_width', 'engaged_ms', 'scroll_depth'];
+// Of 0010_apply.sql: events from before have none.
 const LATER_COLUMNS = ['region', 'city', 'locale', 'channel', 'utm_source', 'utm_medium', 'utm_campaign', 'utm_term', 'utm_content', 'click_id', 'brand', 'model', 'bot'];
+export const fromBefore = (event) => ({ ...event, ...Object.fromEntries(LATER_COLUMNS.map((name) => [name, name === 'bot' ? 0 : null])) });
 const ALL_COLUMNS = [...EVENT_COLUMNS, ...LATER_COLUMNS];
 const NOT_SENT = 4; // revenue, currency, props, metadata
 const US = (column) => `(extract(epoch from ${column}) * 1000000)::bigint`;
