@@ -7,7 +7,7 @@ Q      := $(if $(V),,@)
 SHELL  := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 # Not before they are installed: recipes run make again after deploy/install.
-PKGS   := libzmq msgpack libpq libmaxminddb libpcre2-8 jansson yajl yaml-0.1 libsodium libcurl libzstd zlib
+PKGS   := libzmq msgpack libpq libmaxminddb libpcre2-8 jansson yajl yaml-0.1 libsodium libcurl libzstd libpsl zlib
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lcivetweb -lm
 
@@ -69,7 +69,7 @@ chaos: ## kill everything at random and count what is left (ROUNDS=3 SEED=random
 	@deploy/install test
 	@$(MAKE) --no-print-directory -s -j$$(nproc) all && ROUNDS=$(ROUNDS) SEED=$(SEED) exec node tests/chaos/chaos.js
 
-fuzz: ## feed the decoders, the journal's recovery and user agents with rubbish (SECONDS=60 each)
+fuzz: ## feed the decoders, the journal's recovery, user agents, URLs and sources with rubbish (SECONDS=60 each)
 	@deploy/install test
 	@tests/fuzz/run $(SECONDS)
 

@@ -53,6 +53,12 @@ struct settings {
 	char *data_centres;
 	char *iso_codes;
 	char *ua_rules;
+	char *sources;
+	char *ai_assistants;
+	char *referrers;
+	char *socials;
+	char *search_engines;
+	char *spam_referrers;
 	char *bot_agents;
 	char *query_addr;
 	char *live_addr;

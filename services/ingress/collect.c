@@ -24,7 +24,7 @@ struct collected {
 	char agent[EVENT_AGENT_MOST];
 	struct cdn cdn;
 	struct field_revenue revenue;
-	char *props; /* owned */
+	char *props, *metadata; /* owned */
 	struct span domains, own_id, visitor;
 };
 
@@ -44,6 +44,12 @@ static void answer_invalid(struct http_request *req, const char *field, const ch
 	http_answer_json(req, 400, json_pack("{s{s[s]}}", "errors", field, reason));
 }
 
+/* Plausible's trackers send 1. */
+static bool is_set(struct field field)
+{
+	return field.type == FIELD_TRUE || field_number(field) > 0;
+}
+
 /* Which field is wrong, or NULL; its reason is in *err. */
 static const char *read_name_and_page(
 	struct collected *c, const struct object *body, struct err *err)
@@ -61,10 +67,9 @@ static const char *read_name_and_page(
 		err_set(err, -EINVAL, "can't be blank");
 		return "url";
 	}
-	if (page_clean(&c->page, text, err))
+	if (page_clean(&c->page, text, is_set(object_field(body, "h", "hashMode")), err))
 		return "url";
-	c->ev.host = c->page.host;
-	c->ev.path = c->page.path;
+	page_tell(&c->page, &c->ev);
 	return NULL;
 }
 
@@ -113,10 +118,12 @@ static const char *read_rest(struct collected *c, const struct object *body, str
 		return "props";
 	c->ev.props = span_of(c->props ? c->props : "");
 	/* Of what follows, as Plausible: what is wrong is left out, and the event kept. */
+	if (!field_metadata(&c->metadata, object_field(body, "md", "metadata"), &ignored))
+		c->ev.metadata = span_of(c->metadata ? c->metadata : "");
 	if (!field_text(&text, object_field(body, "r", "referrer"), SIZE_MAX, &ignored))
 		c->ev.referrer = referrer_strip(c->referrer, text);
 	if (!field_text(&text, object_field(body, "t", "title"), SIZE_MAX, &ignored))
-		c->ev.title = utf8_first(text, EVENT_TITLE_MOST);
+		c->ev.title = span_trim(utf8_first(span_trim(text), EVENT_TITLE_MOST));
 	if (!field_revenue(&c->revenue, object_field(body, "$", "revenue"), &ignored)) {
 		c->ev.revenue = span_of(c->revenue.amount);
 		c->ev.currency = span_of(c->revenue.currency);
@@ -242,7 +249,7 @@ void collect_event(struct http_request *req, void *service)
 		return;
 	}
 	memset(&c.ev, 0, sizeof c.ev);
-	c.props = NULL;
+	c.props = c.metadata = NULL;
 	if (object_read(&body, text, NULL, &err)) {
 		err_set(&err, -EINVAL, "the body is not a JSON object");
 		field = "request";
@@ -257,4 +264,5 @@ void collect_event(struct http_request *req, void *service)
 		collect_read(in, &c, req);
 	}
 	free(c.props);
+	free(c.metadata);
 }

@@ -9,6 +9,7 @@
 struct enrich {
 	struct ua_rules *ua;
 	struct places *places;
+	struct sources *sources;
 	struct app *app;
 	int64_t lost_address_date; /* as was said in the log, the last one */
 };
@@ -25,6 +26,8 @@ int enrich_open(
 	rc = places_open(&e->places, &files->place, err);
 	if (!rc)
 		rc = ua_rules_open(&e->ua, files->ua_rules, files->bot_agents, err);
+	if (!rc)
+		rc = sources_open(&e->sources, &files->sources, err);
 	if (rc)
 		enrich_close(&e);
 	else
@@ -38,6 +41,7 @@ void enrich_close(struct enrich **e_p)
 		return;
 	ua_rules_close(&(*e_p)->ua);
 	places_close(&(*e_p)->places);
+	sources_close(&(*e_p)->sources);
 	free(*e_p);
 	*e_p = NULL;
 }
@@ -48,6 +52,7 @@ void enrich_follow(struct enrich *e)
 
 	places_follow(e->places, now);
 	ua_rules_follow(e->ua, now);
+	sources_follow(e->sources);
 }
 
 /* Open the address with its date's key. *known is false when there is none or nobody can know any
@@ -109,7 +114,7 @@ int enrich_event(struct enrich *e, const struct event *ev, struct enriched *out,
 		ev->ch_model, ev->ch_mobile };
 	const struct span own[] = { span_of(out->site->domain), ev->host };
 
-	referrer_parse(&out->referrer, ev->referrer, own, sizeof own / sizeof *own);
+	source_find(e->sources, ev, own, sizeof own / sizeof *own, &out->source);
 	ua_parse(e->ua, ev->user_agent, &hints, &out->ua);
 	locale_parse(&out->locale, ev->language);
 	out->screen = screen_class(ev->screen_width);

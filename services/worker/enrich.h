@@ -7,7 +7,7 @@
 #include "services/worker/app.h"
 #include "services/worker/locale.h"
 #include "services/worker/place.h"
-#include "services/worker/referrer.h"
+#include "services/worker/source.h"
 #include "services/worker/ua.h"
 
 struct enrich;
@@ -17,7 +17,7 @@ struct enrich;
 struct enriched {
 	const struct app_site *site;
 	struct ua ua;
-	struct referrer referrer;
+	struct source source;
 	struct place place;
 	struct locale locale;
 	const char *screen; /* screen.h's class */
@@ -27,6 +27,7 @@ struct enriched {
 struct enrich_files {
 	const char *ua_rules, *bot_agents;
 	struct place_files place;
+	struct known_files sources;
 };
 
 /* app and the paths are borrowed until enrich_close(). */

@@ -81,7 +81,14 @@ static int worker_open(struct worker *w, struct err *err)
 		.place = { .geoip_db = s->geoip_db,
 			.asn_db = s->asn_db,
 			.data_centres = s->data_centres,
-			.iso_codes = s->iso_codes } };
+			.iso_codes = s->iso_codes },
+		.sources = { {
+			[LIST_OWN] = s->sources,
+			[LIST_ASSISTANTS] = s->ai_assistants,
+			[LIST_REFERRERS] = s->referrers,
+			[LIST_SOCIALS] = s->socials,
+			[LIST_ENGINES] = s->search_engines,
+		} } };
 	int rc = secret_init(err);
 
 	if (!rc && !(w->hold = hold_new()))

@@ -10,6 +10,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "services/worker/enrich.h"
+#include "tests/bench/sources.h"
 
 #define RULES "node_modules/uap-core/regexes.yaml"
 #define BOTS  "node_modules/crawler-user-agents/crawler-user-agents.json"
@@ -437,7 +438,8 @@ static void bench_events(void)
 	static struct event events[LINES_MOST];
 	static struct enriched more;
 	static struct lines log;
-	const struct enrich_files files = { RULES, BOTS, { GEO, "", "", NAMES } };
+	const struct enrich_files files = { RULES, BOTS, { GEO, "", "", NAMES },
+		bench_source_files };
 	struct enrich *enrich = NULL;
 	struct err err = { 0 };
 	size_t count = 0;
@@ -471,6 +473,7 @@ int main(void)
 	printf("one core; agents: %zu\n", agents.count);
 	bench_agents(&agents);
 	bench_bots(&agents);
+	bench_sources();
 	bench_hostile(&agents);
 	bench_memory();
 	bench_places();
