@@ -79,7 +79,7 @@ function insert(site, events) {
     array('bigint', ({ at }) => `(extract(epoch from ${at.startsWith('(') ? at : `timestamptz ${literal(at)}`}) * 1000000)::bigint`),
     array('bigint', ({ visitor }) => visitor), array('bigint', () => ++lastId), array('smallint', ({ kind = 'pageview' }) => KINDS[kind]), array('boolean', ({ interactive = true }) => interactive),
     ...COLUMNS.map((column) => array('bigint', (event) => idOf(event[column]))),
-    ...['integer', 'integer', 'smallint', 'numeric', 'text', 'text', 'text'].map(nulls)].join()})`);
+    ...['integer', 'integer', 'smallint', 'numeric', 'text', 'text', 'text', ...Array(12).fill('bigint')].map(nulls), array('smallint', ({ bot = 0 }) => bot)].join()})`);
 }
 
 const SITES = ['berlin.example Europe/Berlin', 'kolkata.example Asia/Kolkata', 'havana.example America/Havana', 'kiritimati.example Pacific/Kiritimati', 'eve.example UTC', 'words.example UTC', 'order.example UTC', 'hours.example UTC', 'edge.example UTC'];
