@@ -59,7 +59,7 @@ static void set_text(json_t *object, const char *name, struct span text)
 static json_t *event_object(struct span wire)
 {
 	static const char *const kinds[] = { "", "pageview", "custom", "engagement", "exit", "ping",
-		"error", "vital" };
+		"error", "vital", "dropped" };
 	struct event ev;
 	struct err ignored;
 	char time[TIME_SIZE];
