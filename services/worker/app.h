@@ -3,15 +3,27 @@
 #ifndef FOOTFALL_APP_H
 #define FOOTFALL_APP_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "lib/err.h"
 #include "lib/pg.h"
 #include "proto/event.h"
 
 struct app;
 
+/* A set of countries, by their two letters. */
+struct app_countries {
+	uint8_t bits[(26 * 26 + 7) / 8];
+};
+bool app_countries_hold(const struct app_countries *countries, struct span country);
+
 struct app_site {
 	char domain[254]; /* "": there is no such site (any more) */
 	char zone[64];
+	char *hosts;       /* further hosts of it, each ended by '\n'; NULL: none. Lent */
+	bool refuses_bots; /* else they are marked */
+	struct app_countries countries; /* that are refused */
 };
 
 /* Connects when first asked. */

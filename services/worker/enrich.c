@@ -73,12 +73,27 @@ static int enrich_place(struct enrich *e, const struct event *ev, struct geo *ge
 	return 0;
 }
 
+static int site_find(
+	struct enrich *e, uint32_t site_id, const struct app_site **site, struct err *err)
+{
+	int rc = app_site(e->app, site_id, site, err);
+
+	if (!rc && !*(*site)->domain)
+		rc = err_set(err, -ENOENT, "there is no site %u any more", site_id);
+	return rc;
+}
+
+int enrich_site_exists(struct enrich *e, uint32_t site_id, struct err *err)
+{
+	const struct app_site *site;
+
+	return site_find(e, site_id, &site, err);
+}
+
 int enrich_event(struct enrich *e, const struct event *ev, struct enriched *out, struct err *err)
 {
-	int rc = app_site(e->app, ev->site_id, &out->site, err);
+	int rc = site_find(e, ev->site_id, &out->site, err);
 
-	if (!rc && !*out->site->domain)
-		rc = err_set(err, -ENOENT, "there is no site %u any more", ev->site_id);
 	if (!rc)
 		rc = enrich_place(e, ev, &out->geo, err);
 	if (rc)
