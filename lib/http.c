@@ -187,6 +187,11 @@ void http_add_header(struct http_request *req, const char *name, const char *val
 	req->headers_len = put(req->headers, len, SPAN("\r\n"));
 }
 
+void http_clear_headers(struct http_request *req)
+{
+	req->headers_len = 0;
+}
+
 /* Status line and headers, put together by hand: printf would cost more than the rest of an answer.
  */
 static size_t head_put(

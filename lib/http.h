@@ -68,6 +68,8 @@ int http_body(struct http_request *req, size_t most, struct span *body) MUST_CHE
 
 /* A further header of the answer to come; name and value without line breaks. At most 8. */
 void http_add_header(struct http_request *req, const char *name, const char *value);
+/* Take back those that were added. */
+void http_clear_headers(struct http_request *req);
 
 /* Answers; exactly one per request. type is a Content-Type. */
 void http_answer(struct http_request *req, int status, const char *type, struct span body);

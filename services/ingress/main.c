@@ -25,6 +25,7 @@
 #define DRAIN_LEAST_MS       300 /* for what came last, when the servers took all of that to close */
 #define EXPIRE_EVERY_S       60
 #define REMOVED_EVERY_S      5
+#define REFUSALS_EVERY_S     5
 #define REMOVED_AGAIN_US     (60 * US_PER_SECOND) /* after a failure */
 #define TRACKER_MOST         (64 << 10)
 
@@ -93,6 +94,10 @@ static void ingress_metrics(void *service, FILE *out)
 		(unsigned long long)j.damaged, (unsigned long long)s.sent,
 		(unsigned long long)s.resent, (unsigned long long)s.acknowledged, s.in_flight,
 		s.adopted, (unsigned long long)j.archive_bytes);
+	for (int reason = 1; reason < DROPPED_REASONS; reason++)
+		fprintf(out, "footfall_events_dropped_total{reason=\"%s\"} %llu\n",
+			dropped_word((enum dropped)reason),
+			refusals_count(g->intake.refusals, (enum dropped)reason));
 }
 
 /* The tracker without the lines that are only a comment: visitors need not load those. */
@@ -177,6 +182,10 @@ static int ingress_open(struct ingress *g, struct err *err)
 	if (!rc)
 		rc = journal_start(g, err);
 	if (!rc)
+		rc = refusals_open(&g->intake.refusals, g->intake.journal, err);
+	if (!rc)
+		rc = recents_open(&g->intake.recents, err);
+	if (!rc)
 		rc = pg_pool_open(&g->pool, g->settings.app_db, "footfall ingress",
 			DATABASE_CONNECTIONS, err);
 	if (!rc)
@@ -206,9 +215,13 @@ static void ingress_close(struct ingress *g)
 	if (g->intake.snapshot)
 		snapshot_stop(g->intake.snapshot);
 	http_servers_close(&g->http, &g->admin);
+	if (g->intake.refusals)
+		refusals_flush(g->intake.refusals);
 	if (g->intake.journal)
 		journal_flush(g->intake.journal);
 	sender_close(&g->sender, drain_ms(g));
+	refusals_close(&g->intake.refusals);
+	recents_close(&g->intake.recents);
 	journal_close(&g->intake.journal);
 	snapshot_close(&g->intake.snapshot);
 	days_close(&g->intake.days);
@@ -295,6 +308,8 @@ static int ingress_run(struct ingress *g, struct err *err)
 		roll_when_asked(g);
 		if (second % EXPIRE_EVERY_S == 0)
 			journal_expire(g->intake.journal);
+		if (second % REFUSALS_EVERY_S == 0)
+			refusals_flush(g->intake.refusals);
 		if (second % REMOVED_EVERY_S == 0)
 			removed_sites_forget(g);
 	}
