@@ -207,6 +207,38 @@ test('sums are counted exactly once, whatever happens to the ingresses', async (
   assert.equal(sums(site).ip, refused);
 });
 
+test('the command line sets rules and choices, shows what was refused, and says what is wrong', async () => {
+  const { domain, property_id, site_id } = await stack.site('typed.example');
+  const footfall = (...args) => stack.footfall(args);
+  assert.deepEqual(await footfall('site', 'rule', 'add', domain, 'ip', '192.0.2.9/24'), { site_id, kind: 'ip', value: '192.0.2.0/24' });
+  await footfall('site', 'rule', 'add', property_id, 'path', '/admin/*');
+  assert.deepEqual(await footfall('site', 'rule', 'list', `www.${domain}`), [{ kind: 'ip', value: '192.0.2.0/24' }, { kind: 'path', value: '/admin/*' }]);
+  assert.deepEqual(await footfall('site', 'rule', 'remove', domain, 'ip', '192.0.2.0/24'), { removed: true });
+  const set = await footfall('site', 'set', domain, '--bots', 'refuse', '--origin-required', 'yes', '--honour-dnt=yes');
+  assert.deepEqual([set.bots, set.origin_required, set.honour_dnt], ['refuse', true, true]);
+  await known();
+  const answer = await send({ domain, property_id }, { body: { u: `https://${domain}/admin/x` }, headers: { Origin: 'https://x.example' } });
+  assert.equal(answer.headers['x-footfall-dropped'], 'path');
+  await counted({ site_id }, 'path', 1);
+  const shown = await footfall('site', 'show', domain);
+  assert.deepEqual([shown.bots, shown.rules, shown.dropped_30_days], ['refuse', 1, { path: 1 }]);
+  const people = (await stack.footfallRaw(['site', 'show', domain])).stdout;
+  assert.match(people, new RegExp(`dropped +1 in 30 days: path`));
+  assert.ok(people.includes(`https://${domain}/#footfall-ignore`));
+  for (const [args, code, reason] of [
+    [['add', domain, 'ip', 'x'], 1, /not an address/], [['add', domain, 'path', '/admin/*'], 1, /already/], [['add', 'nosuch.example', 'ip', '::1'], 1, /no site/],
+    [['remove', domain, 'ip', '::1'], 1, /no rule/], [['add', domain, 'ip'], 2, /VALUE is missing/], [['list'], 2, /missing/], [['add', domain, 'ip', '::1', 'x'], 2, /too many/],
+  ]) {
+    const done = await stack.footfallRaw(['site', 'rule', ...args]);
+    assert.equal(done.code, code, args.join(' '));
+    assert.match(done.stderr, reason);
+    assert.equal(done.stderr.trim().split('\n').length, 1, done.stderr);
+  }
+  const bad = await stack.footfallRaw(['site', 'set', domain, '--honour-dnt', 'perhaps']);
+  assert.deepEqual([bad.code, /yes or no/.test(bad.stderr)], [2, true]);
+  for (const command of ['add', 'list', 'remove']) assert.equal((await stack.footfallRaw(['site', 'rule', command, '--help'])).code, 0);
+});
+
 test('a site that is removed takes its rules, its sums and its samples along', async () => {
   const site = await siteWith([['ip', GB]]);
   await send(site);
