@@ -86,12 +86,19 @@ bool http_param(const struct http_request *req, const char *name, char *value, s
 	return query.len && mg_get_var(query.ptr, query.len, name, value, size) >= 0;
 }
 
-struct addr http_client(const struct http_request *req, bool *from_proxy)
+struct addr http_peer(const struct http_request *req)
 {
 	struct addr peer = { { 0 } };
 
 	if (addr_parse(&peer, span_of(req->info->remote_addr)))
 		log_alarm("http: peer address cannot be read");
+	return peer;
+}
+
+struct addr http_client(const struct http_request *req, bool *from_proxy)
+{
+	struct addr peer = http_peer(req);
+
 	*from_proxy = addr_nets_hold(req->server->options.trusted, &peer);
 	return addr_of_client(
 		peer, http_header(req, "X-Forwarded-For"), req->server->options.trusted);
@@ -543,10 +550,21 @@ static void metrics(struct http_request *req, void *service)
 	free(text);
 }
 
+static void other(struct http_request *req, void *service)
+{
+	struct admin_options *admin = service;
+
+	if (admin->other)
+		admin->other(req, admin->service);
+	else
+		http_answer_error(req, 404, "there is nothing here");
+}
+
 int admin_open(struct http_server **out, const struct admin_options *options, struct err *err)
 {
 	static const struct http_route routes[] = { { "GET", "/healthz", healthz },
-		{ "GET", "/readyz", readyz }, { "GET", "/metrics", metrics }, { 0 } };
+		{ "GET", "/readyz", readyz }, { "GET", "/metrics", metrics },
+		{ "GET", "/*", other }, { 0 } };
 	struct http_options http = { .addr = options->addr, .threads = 2, .routes = routes };
 
 	return server_open(out, &http, options, err);

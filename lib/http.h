@@ -58,6 +58,8 @@ bool http_cookie(const struct http_request *req, const char *name, char *value, 
 bool http_param(const struct http_request *req, const char *name, char *value, size_t size);
 /* The client as addr_of_client() sees it; *from_proxy tells whether the peer is trusted. */
 struct addr http_client(const struct http_request *req, bool *from_proxy);
+/* Who is at the other end of the connection: the client or a proxy. */
+struct addr http_peer(const struct http_request *req);
 /* Token of "Authorization: Bearer TOKEN", or an empty span. */
 struct span http_bearer(const struct http_request *req);
 
@@ -94,6 +96,7 @@ struct admin_options {
 	void *service;
 	int (*ready)(void *service, struct err *err);
 	void (*metrics)(void *service, FILE *out); /* may be NULL */
+	http_handler *other; /* of any other GET, with the same service; NULL: there is nothing */
 };
 int admin_open(
 	struct http_server **out, const struct admin_options *options, struct err *err) MUST_CHECK;

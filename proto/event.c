@@ -132,6 +132,20 @@ int event_decode(struct event *ev, struct span wire, struct err *err)
 	return mp_reader_end(&r, "event", err);
 }
 
+const char *event_kind_word(uint8_t kind)
+{
+	static const char *const words[] = { [EVENT_PAGEVIEW] = "pageview",
+		[EVENT_CUSTOM] = "custom",
+		[EVENT_ENGAGEMENT] = "engagement",
+		[EVENT_EXIT] = "exit",
+		[EVENT_PING] = "ping",
+		[EVENT_ERROR] = "error",
+		[EVENT_VITAL] = "vital",
+		[EVENT_DROPPED] = "dropped" };
+
+	return kind && kind < sizeof words / sizeof *words ? words[kind] : "";
+}
+
 void event_day_keys_derive(struct event_day_keys *keys, const unsigned char day_key[32])
 {
 	static_assert(crypto_kdf_KEYBYTES == 32, "a day key is a libsodium master key");

@@ -46,6 +46,9 @@ enum event_kind {
 	EVENT_DROPPED /* refused traffic, in sums: dropped.h */
 };
 
+/* The kind's word for people and programs: "pageview"; "" for none. */
+const char *event_kind_word(uint8_t kind);
+
 /* Why an event is thought to be of no person; it is kept and marked. */
 enum event_bot {
 	EVENT_BOT_NONE,

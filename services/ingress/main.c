@@ -144,6 +144,25 @@ static int journal_start(struct ingress *g, struct err *err)
 	return journal_open(&g->intake.journal, &g->journal, err);
 }
 
+/* GET /recent?site=NUMBER, for query services: the last requests of a site here. */
+static void recent_get(struct http_request *req, void *service)
+{
+	struct ingress *g = service;
+	char text[16], *end;
+	unsigned long site_id;
+
+	if (!span_equals(http_path(req), SPAN("/recent")) ||
+		!http_param(req, "site", text, sizeof text)) {
+		http_answer_error(req, 404, "there is nothing here");
+		return;
+	}
+	site_id = strtoul(text, &end, 10);
+	if (!*text || *end || site_id > INT32_MAX)
+		http_answer_error(req, 400, "site is not a number");
+	else
+		http_answer_json(req, 200, recents_json(g->intake.recents, (uint32_t)site_id));
+}
+
 static int servers_start(struct ingress *g, struct err *err)
 {
 	const struct http_options http = { .addr = g->settings.ingress_addr,
@@ -155,7 +174,8 @@ static int servers_start(struct ingress *g, struct err *err)
 		.service_name = "ingress",
 		.service = g,
 		.ready = ingress_ready,
-		.metrics = ingress_metrics };
+		.metrics = ingress_metrics,
+		.other = recent_get };
 	int rc = http_server_open(&g->http, &http, err);
 
 	return rc ? rc : admin_open(&g->admin, &admin, err);

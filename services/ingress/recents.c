@@ -12,7 +12,7 @@ struct recent {
 	int64_t ts_us, id, visitor; /* id 0: it was not accepted */
 	const char *way;
 	uint8_t kind, bot, reason;
-	char name[32], host[64], path[96], referrer[64], agent[96], origin[64];
+	char name[32], host[64], path[128], referrer[64], agent[160], origin[64];
 };
 
 struct ring {
@@ -126,9 +126,9 @@ static void set_number(json_t *object, const char *name, int64_t number)
 
 static json_t *recent_json(const struct recent *one)
 {
-	json_t *object = json_pack("{sI ss sI}", "time_us", (json_int_t)one->ts_us, "way", one->way,
-		"kind", (json_int_t)one->kind);
+	json_t *object = json_pack("{sI ss}", "time_us", (json_int_t)one->ts_us, "way", one->way);
 
+	set_text(object, "kind", event_kind_word(one->kind));
 	if (one->reason)
 		set_text(object, "reason", dropped_word((enum dropped)one->reason));
 	set_text(object, "bot", dropped_word(dropped_of_bot(one->bot)));

@@ -10,7 +10,7 @@
 #include "proto/dropped.h"
 
 #define RECENTS_OF_SITE 50
-#define RECENTS_SITES   48 /* 50 requests of 420 bytes each: 1 MiB at most */
+#define RECENTS_SITES   48 /* 50 requests of some 560 bytes each: 1.3 MiB at most */
 
 struct recents;
 
