@@ -97,17 +97,28 @@ int dropped_encode(msgpack_sbuffer *out, const struct dropped_sum *sum, struct e
 	return rc;
 }
 
+/* 0: it is no number from 1 on. */
+static uint64_t count_of(const json_t *text)
+{
+	const char *digits = json_string_value(text);
+	char *end;
+	unsigned long long count;
+
+	if (!digits)
+		return 0;
+	count = strtoull(digits, &end, 10);
+	return *end || count > INT32_MAX ? 0 : count;
+}
+
 int dropped_read(
 	struct dropped_sum *sum, const struct event *ev, struct json_t **kept, struct err *err)
 {
 	json_t *props = *kept = json_loadb(ev->props.ptr, ev->props.len, 0, NULL);
-	const char *count = json_string_value(json_object_get(props, "count"));
-	char *end = NULL;
 
 	*sum = (struct dropped_sum){ .site_id = ev->site_id,
 		.ts_us = ev->ts_us,
 		.reason = ev->name,
-		.count = count ? strtoull(count, &end, 10) : 0,
+		.count = count_of(json_object_get(props, "count")),
 		.is_sample = json_is_true(json_object_get(props, "sample")),
 		.host = ev->host,
 		.path = ev->path,
@@ -115,7 +126,7 @@ int dropped_read(
 		.referrer = ev->referrer,
 		.origin = span_of(json_string_value(json_object_get(props, "origin"))) };
 	if (ev->kind != EVENT_DROPPED || !ev->name.len || ev->name.len > DROPPED_WORD_MOST ||
-		!sum->count || sum->count > INT32_MAX || *end)
+		!sum->count)
 		return err_set(err, -EINVAL, "refused traffic without its reason or count");
 	return 0;
 }

@@ -213,7 +213,7 @@ static int read_sites(struct tables *t, const json_t *sites, struct err *err)
 
 	json_array_foreach(sites, i, row) names += read_aliases(t, json_array_get(row, 5), true);
 	t->sites = calloc(json_array_size(sites) + 1, sizeof *t->sites);
-	t->rules = calloc(json_array_size(sites) + 1, sizeof *t->rules);
+	t->rules = calloc(json_array_size(sites) + 1, sizeof(void *));
 	t->names = calloc(names + 1, sizeof *t->names);
 	if (!t->sites || !t->rules || !t->names)
 		return err_set(err, -ENOMEM, "snapshot: no memory for sites");

@@ -151,12 +151,12 @@ static int latest_first(const void *a, const void *b)
 static json_t *latest_of(json_t *all)
 {
 	size_t count = json_array_size(all);
-	json_t **sorted = calloc(count + 1, sizeof *sorted), *latest = json_array();
+	json_t **sorted = calloc(count + 1, sizeof(void *)), *latest = json_array();
 
 	for (size_t i = 0; sorted && i < count; i++)
 		sorted[i] = json_array_get(all, i);
 	if (sorted)
-		qsort(sorted, count, sizeof *sorted, latest_first);
+		qsort(sorted, count, sizeof(void *), latest_first);
 	for (size_t i = 0; sorted && i < count && i < RECENT_MOST; i++)
 		json_array_append(latest, sorted[i]);
 	free(sorted);
