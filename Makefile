@@ -7,7 +7,7 @@ Q      := $(if $(V),,@)
 SHELL  := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 # Not before they are installed: recipes run make again after deploy/install.
-PKGS   := libzmq msgpack libpq libmaxminddb libpcre2-8 jansson yajl yaml-0.1 libsodium libcurl libzstd zlib
+PKGS   := libzmq msgpack libpq libmaxminddb libpcre2-8 jansson yajl yaml-0.1 libsodium libcurl libzstd libpsl zlib
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lcivetweb -lm
 
@@ -25,7 +25,8 @@ ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(CFLAGS) $(WARNINGS) $(HARDEN) -I. -pthre
 ALL_LDFLAGS = $(CFLAGS) -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
 
 sources  := $(wildcard lib/*.c lib/*/*.c proto/*.c services/*/*.c tests/*/*.c)
-fuzzed   := $(filter-out %_test.c,$(wildcard lib/*.c lib/*/*.c proto/*.c))
+fuzzed   := $(filter-out %_test.c %/main.c,$(wildcard lib/*.c lib/*/*.c proto/*.c \
+	services/ingress/*.c services/worker/*.c))
 programs := $(sort $(patsubst services/%/,%,$(dir $(wildcard services/*/main.c))))
 binary_of = $(BUILD)/bin/$(if $(filter cli,$(1)),footfall,$(1))
 shared   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_test.c,$(wildcard lib/*.c lib/*/*.c proto/*.c)))
@@ -33,7 +34,7 @@ objects_of = $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_test.c,$(wildcard servic
 unit_tests := $(patsubst %.c,$(BUILD)/%,$(filter %_test.c,$(sources)))
 
 .PHONY: all help run up down reset test test-long chaos unit lint format web install clean \
-	bench bench-ingest bench-drain bench-backlog bench-apply bench-stall
+	bench bench-ingest bench-drain bench-backlog bench-apply bench-stall bench-enrich
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -68,7 +69,7 @@ chaos: ## kill everything at random and count what is left (ROUNDS=3 SEED=random
 	@deploy/install test
 	@$(MAKE) --no-print-directory -s -j$$(nproc) all && ROUNDS=$(ROUNDS) SEED=$(SEED) exec node tests/chaos/chaos.js
 
-fuzz: ## feed the decoders and the journal's recovery with rubbish (SECONDS=60 each)
+fuzz: ## feed the decoders, the journal's recovery, user agents, URLs and sources with rubbish (SECONDS=60 each)
 	@deploy/install test
 	@tests/fuzz/run $(SECONDS)
 
@@ -83,7 +84,10 @@ build/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  fuzz  $<")
 	$(Q)$(FUZZ_CC) $(FUZZ_CFLAGS) -c -o $@ $<
-$(fuzz_targets): build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o $(patsubst %.c,build/fuzz/obj/%.o,$(fuzzed))
+# An archive, of which a target takes what it needs; q: files of one name in two folders are two.
+build/fuzz/fuzzed.a: $(patsubst %.c,build/fuzz/obj/%.o,$(fuzzed))
+	@rm -f $@ && $(AR) qcs $@ $^
+$(fuzz_targets): build/fuzz/%: build/fuzz/obj/tests/fuzz/%.o build/fuzz/fuzzed.a
 	$(if $(V),,@echo "  link  $@")
 	$(Q)$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ $(PKG_LIBS)
 -include $(patsubst %.c,build/fuzz/obj/%.d,$(fuzzed) $(wildcard tests/fuzz/*.c))
@@ -102,6 +106,10 @@ bench-ingest bench-drain bench-backlog bench-apply:
 bench-stall: ## print what one worker of three that stalls for a minute costs the others
 	@deploy/install test
 	@$(MAKE) --no-print-directory -s -j$$(nproc) all && exec node tests/bench/stall.js
+
+bench-enrich: ## print how fast agents and whole events are enriched, and what hostile ones cost
+	@deploy/install test
+	@$(MAKE) --no-print-directory -s -j$$(nproc) $(BUILD)/bench/enrich && $(BUILD)/bench/enrich
 
 unit: $(unit_tests) ## build and run the unit tests (SANITIZE=1: under ASan and UBSan)
 	@tests/unit $(unit_tests)
@@ -153,6 +161,13 @@ $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  link  $@")
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcivetweb
+
+# With the worker's modules but for those that it stands in for.
+$(BUILD)/bench/enrich: $(BUILD)/tests/bench/enrich.o $(filter-out %/main.o %/app.o,$(call objects_of,worker)) \
+		$(BUILD)/libfootfall.a
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  link  $@")
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
 compile_commands.json: ## for editors and clang-tidy
 	@{ sep='['; for c in $(sources); do printf '%s\n{"directory":"%s","file":"%s","command":"%s"}' \

@@ -50,6 +50,13 @@ struct settings {
 	char *live_links;
 	char *geoip_db;
 	char *ua_rules;
+	char *sources;
+	char *ai_assistants;
+	char *referrers;
+	char *socials;
+	char *search_engines;
+	char *spam_referrers;
+	char *bot_agents;
 	char *query_addr;
 	char *live_addr;
 	int64_t live_max;

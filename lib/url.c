@@ -1,7 +1,5 @@
 #include "lib/url.h"
 
-#include <stdbool.h>
-
 static bool is_letter(unsigned char c)
 {
 	return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
@@ -132,4 +130,32 @@ int url_split(struct url *out, struct span text)
 	url.path = span_first(rest, span_find(rest, '?'));
 	*out = url;
 	return 0;
+}
+
+static int hex_value(unsigned char c)
+{
+	unsigned char lower = c | 0x20;
+
+	if (is_digit(c))
+		return c - '0';
+	return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+struct span url_decode(char *buf, struct span text, bool plus)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < text.len; i++) {
+		bool percent = text.ptr[i] == '%' && i + 2 < text.len;
+		int high = percent ? hex_value((unsigned char)text.ptr[i + 1]) : -1;
+		int low = high >= 0 ? hex_value((unsigned char)text.ptr[i + 2]) : -1;
+
+		if (low >= 0) {
+			buf[len++] = (char)(high << 4 | low);
+			i += 2;
+		} else {
+			buf[len++] = plus && text.ptr[i] == '+' ? ' ' : text.ptr[i];
+		}
+	}
+	return (struct span){ buf, len };
 }

@@ -24,4 +24,8 @@ struct url {
  * so that we would see another host than it. Any byte may stand in path, query and fragment. */
 int url_split(struct url *out, struct span text) MUST_CHECK;
 
+/* Percent-decode text into buf, of at least text.len bytes; with plus, "+" is a blank as well, as
+ * in a query. A '%' without two hex digits behind it stays. Any byte may come out. */
+struct span url_decode(char *buf, struct span text, bool plus);
+
 #endif

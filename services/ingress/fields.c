@@ -9,6 +9,8 @@
 #define PROPS_MOST        30
 #define PROP_KEY_MOST     300
 #define PROP_VALUE_MOST   2000
+#define TOPICS_MOST       30  /* categories, or tags, of a page */
+#define TOPIC_MOST        200 /* bytes of each, and of a type or an author */
 #define NAME_CHARS_MOST   120
 #define NUMBER_CHARS_MOST 63
 #define AMOUNT_MOST       1e11 /* numeric(15,3) holds it with room */
@@ -142,17 +144,79 @@ int field_props(char **out, struct field field, struct err *err)
 	return rc;
 }
 
-int field_object(char **out, struct field field, struct err *err)
+/* The text of a topic, owned, NULL when it is blank. */
+static int topic_text(json_t **out, const char *key, const json_t *value, struct err *err)
 {
-	json_t *object;
+	struct span text = span_trim(span_of(json_string_value(value)));
+
+	*out = NULL;
+	if (!json_is_string(value))
+		return err_set(err, -EINVAL, "has a value of %s that is not a text", key);
+	if (text.len > TOPIC_MOST)
+		return err_set(
+			err, -EINVAL, "has a value of %s of more than %d bytes", key, TOPIC_MOST);
+	if (text.len)
+		*out = json_stringn(text.ptr, text.len);
+	return 0;
+}
+
+static int topic_add(json_t *metadata, const char *key, const json_t *value, struct err *err)
+{
+	json_t *text;
+	int rc = topic_text(&text, key, value, err);
+
+	if (text)
+		json_object_set_new(metadata, key, text);
+	return rc;
+}
+
+static int topics_add(json_t *metadata, const char *key, const json_t *value, struct err *err)
+{
+	size_t count = json_is_array(value) ? json_array_size(value) : 1;
+	json_t *list, *text;
+	int rc = 0;
+
+	if (count > TOPICS_MOST)
+		return err_set(err, -EINVAL, "has more than %d %s", TOPICS_MOST, key);
+	list = json_array();
+	for (size_t i = 0; !rc && i < count; i++) {
+		rc = topic_text(
+			&text, key, json_is_array(value) ? json_array_get(value, i) : value, err);
+		if (text)
+			json_array_append_new(list, text);
+	}
+	if (!rc && json_array_size(list))
+		json_object_set(metadata, key, list);
+	json_decref(list);
+	return rc;
+}
+
+int field_metadata(char **out, struct field field, struct err *err)
+{
+	static const struct {
+		const char *key;
+		int (*add)(json_t *, const char *, const json_t *, struct err *);
+	} keys[] = { { "type", topic_add }, { "author", topic_add }, { "categories", topics_add },
+		{ "tags", topics_add } };
+	json_t *object, *metadata;
 	int rc = nested(&object, field, err);
 
 	*out = NULL;
 	if (!rc && field.type != FIELD_NONE && !object)
 		rc = err_set(err, -EINVAL, "is not an object");
+	if (!object)
+		return rc;
+	metadata = json_object();
+	for (size_t i = 0; !rc && i < sizeof keys / sizeof *keys; i++) {
+		const json_t *value = json_object_get(object, keys[i].key);
+
+		if (value && !json_is_null(value))
+			rc = keys[i].add(metadata, keys[i].key, value, err);
+	}
 	if (!rc)
-		rc = json_text(out, object, err);
+		rc = json_text(out, metadata, err);
 	json_decref(object);
+	json_decref(metadata);
 	return rc;
 }
 

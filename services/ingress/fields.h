@@ -23,10 +23,12 @@ int64_t field_number(struct field field);
  * key beyond 300 bytes or a value beyond 2,000, as Plausible says, or no valid JSON. */
 int field_props(char **out, struct field field, struct err *err) MUST_CHECK;
 
-/* Any JSON object, kept as it is. *out is owned (free), NULL when there is none. -EINVAL,
- * -EMSGSIZE.
- */
-int field_object(char **out, struct field field, struct err *err) MUST_CHECK;
+/* What a page is about, for reports by topic: an object of which "type" and "author" (texts) and
+ * "categories" and "tags" (lists of texts, or one) are kept, trimmed; other keys, and what is
+ * blank, are left out. *out is JSON, {"author": "Ada", "categories": ["A", "B"], …}, owned (free),
+ * NULL when nothing is left. -EINVAL, with the key: it is no object, a value is of another type,
+ * has more than 200 bytes, or a list more than 30 elements. */
+int field_metadata(char **out, struct field field, struct err *err) MUST_CHECK;
 
 /* {currency, amount}: amount a number or its text, currency three letters. */
 struct field_revenue {

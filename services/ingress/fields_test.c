@@ -144,6 +144,63 @@ static void a_name_says_what_an_event_is(void **state)
 	assert_int_equal(field_name(&ev, span_first(span_of(longest), 240), &err), 0);
 }
 
+static void of_metadata_what_reports_know_is_kept(void **state)
+{
+	static const char *const cases[][2] = {
+		{ "{\"type\":\" article \",\"author\":\"Ada\",\"tags\":[\"c\",\" sql \"],"
+		  "\"categories\":[\"Tech\"]}",
+			"{\"author\":\"Ada\",\"categories\":[\"Tech\"],\"tags\":[\"c\",\"sql\"],"
+			"\"type\":\"article\"}" },
+		{ "{\"tags\":\"one\"}", "{\"tags\":[\"one\"]}" },
+		{ "{\"author\":\"Ada\",\"wordcount\":700,\"x\":{\"y\":[1]}}",
+			"{\"author\":\"Ada\"}" },
+		{ "{\"author\":null,\"type\":\" \",\"tags\":[\"\",\"a\"],\"categories\":[]}",
+			"{\"tags\":[\"a\"]}" },
+		{ "{}", NULL },
+		{ "{\"x\":1}", NULL },
+	};
+	struct err err;
+	char *text;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		assert_int_equal(field_metadata(&text, json(cases[i][0]), &err), 0);
+		if (cases[i][1])
+			assert_string_equal(text, cases[i][1]);
+		else
+			assert_null(text);
+		free(text);
+	}
+	assert_int_equal(field_metadata(&text, json("null"), &err), 0);
+	assert_null(text);
+}
+
+static void metadata_of_another_shape_is_refused_with_its_key(void **state)
+{
+	static const char *const cases[][2] = { { "[]", "object" }, { "\"x\"", "object" },
+		{ "{\"type\":7}", "type" }, { "{\"author\":[\"a\"]}", "author" },
+		{ "{\"tags\":[1]}", "tags" }, { "{\"categories\":{\"a\":1}}", "categories" } };
+	json_t *many = json_array(), *object = json_object();
+	char longer[202] = "", *text;
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		assert_int_equal(field_metadata(&text, json(cases[i][0]), &err), -EINVAL);
+		assert_non_null(strstr(err.msg, cases[i][1]));
+		assert_null(text);
+	}
+	for (int i = 0; i < 31; i++)
+		json_array_append_new(many, json_string("a"));
+	json_object_set_new(object, "tags", many);
+	assert_int_equal(field_metadata(&text, json_of(object), &err), -EINVAL);
+	assert_non_null(strstr(err.msg, "30"));
+	memset(longer, 'a', 201);
+	assert_int_equal(
+		field_metadata(&text, json_of(json_pack("{ss}", "author", longer)), &err), -EINVAL);
+	assert_non_null(strstr(err.msg, "200"));
+}
+
 static void the_first_accepted_language_counts(void **state)
 {
 	(void)state;
@@ -163,6 +220,8 @@ int main(void)
 		cmocka_unit_test(of_more_than_thirty_properties_thirty_are_kept),
 		cmocka_unit_test(revenue_needs_an_amount_and_a_currency),
 		cmocka_unit_test(a_name_says_what_an_event_is),
+		cmocka_unit_test(of_metadata_what_reports_know_is_kept),
+		cmocka_unit_test(metadata_of_another_shape_is_refused_with_its_key),
 		cmocka_unit_test(the_first_accepted_language_counts),
 	};
 

@@ -7,34 +7,7 @@
 
 #define HEX_SEGMENT_LEAST 64 /* a SHA-256 in hex: a token, not a page */
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)tolower((unsigned char)c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Percent-decode into buf (of at least in.len bytes). */
-static struct span decode(char *buf, struct span in)
-{
-	size_t len = 0;
-
-	for (size_t i = 0; i < in.len; i++) {
-		int high = in.ptr[i] == '%' && i + 2 < in.len ? hex_value(in.ptr[i + 1]) : -1;
-		int low = high >= 0 ? hex_value(in.ptr[i + 2]) : -1;
-
-		if (low >= 0) {
-			buf[len++] = (char)(high << 4 | low);
-			i += 2;
-		} else {
-			buf[len++] = in.ptr[i];
-		}
-	}
-	return (struct span){ buf, len };
-}
-
-static bool segment_is_private(struct span segment)
+static bool is_private(struct span segment)
 {
 	size_t at = span_find(segment, '@'), hex = 0;
 
@@ -42,9 +15,19 @@ static bool segment_is_private(struct span segment)
 	if (at && at + 3 < segment.len &&
 		span_find(span_from(segment, at + 1), '.') < segment.len - at - 2)
 		return true;
-	while (hex < segment.len && hex_value(segment.ptr[hex]) >= 0)
+	while (hex < segment.len && isxdigit((unsigned char)segment.ptr[hex]))
 		hex++;
 	return segment.len >= HEX_SEGMENT_LEAST && hex == segment.len;
+}
+
+/* As it is, or once it is decoded: of referrers. */
+static bool segment_is_private(struct span segment)
+{
+	char buf[EVENT_PATH_MOST];
+
+	if (span_find(segment, '%') == segment.len)
+		return is_private(segment);
+	return is_private(url_decode(buf, span_first(segment, sizeof buf), false));
 }
 
 /* Replace private segments of path, in place: "*" is shorter than any of them. */
@@ -81,7 +64,7 @@ static bool has_control(struct span s)
 
 static struct span path_clean(char buf[EVENT_PATH_MOST], struct span path)
 {
-	struct span clean = decode(buf, path);
+	struct span clean = url_decode(buf, path, false);
 
 	/* What does not decode to text stays as it was sent, which is printable. */
 	if (!utf8_valid(clean) || has_control(clean)) {
@@ -106,13 +89,35 @@ static struct span host_clean(char *buf, size_t size, struct span host)
 
 	if (span_equals_nocase(span_first(host, 4), SPAN("www.")) && host.len > 4)
 		host = span_from(host, 4);
+	if (host.len > 1 && host.ptr[host.len - 1] == '.') /* the root's: the same host */
+		host.len--;
 	for (; len < host.len && len < size; len++)
 		buf[len] = (char)tolower((unsigned char)host.ptr[len]);
 	return (struct span){ buf, len };
 }
 
-int page_clean(struct page *page, struct span text, struct err *err)
+/* The path that a page routes by when it routes by its fragment: "/app/#/users". A fragment may
+ * have a query of its own, which is dropped as any (and read when the URL has none). */
+static struct span routed_path(char buf[PAGE_URL_MOST], struct url *url)
 {
+	struct span route = url->fragment;
+	size_t mark = span_find(route, '?'), len = url->path.len;
+
+	if (!url->query.len)
+		url->query = span_from(route, mark + 1);
+	route = span_first(route, mark);
+	if (!route.len || span_equals(route, SPAN("/")))
+		return url->path;
+	memcpy(buf, len ? url->path.ptr : "/", len ? len : 1);
+	len += !len;
+	buf[len++] = '#';
+	memcpy(buf + len, route.ptr, route.len);
+	return (struct span){ buf, len + route.len };
+}
+
+int page_clean(struct page *page, struct span text, bool by_hash, struct err *err)
+{
+	char routed[PAGE_URL_MOST];
 	struct url url;
 
 	if (text.len > PAGE_URL_MOST)
@@ -123,27 +128,48 @@ int page_clean(struct page *page, struct span text, struct err *err)
 	if (url.host.len > EVENT_HOST_MOST || !utf8_valid(url.host))
 		return err_set(err, -EINVAL, "has no valid host");
 	page->host = host_clean(page->host_buf, sizeof page->host_buf, url.host);
+	if (by_hash && url.fragment.len)
+		url.path = routed_path(routed, &url);
 	page->path = path_clean(page->path_buf, url.path);
+	campaign_read(&page->campaign, url.query);
 	return 0;
+}
+
+void page_tell(const struct page *page, struct event *ev)
+{
+	const struct span *campaign = page->campaign.field;
+
+	_Static_assert(CAMPAIGN_MOST == EVENT_CAMPAIGN_MOST, "a value fits its field");
+	ev->host = page->host;
+	ev->path = page->path;
+	ev->utm_source = campaign[UTM_SOURCE];
+	ev->utm_medium = campaign[UTM_MEDIUM];
+	ev->utm_campaign = campaign[UTM_CAMPAIGN];
+	ev->utm_term = campaign[UTM_TERM];
+	ev->utm_content = campaign[UTM_CONTENT];
+	ev->ref = campaign[CAMPAIGN_REF];
+	ev->click_id = page->campaign.click_id;
 }
 
 struct span referrer_strip(char buf[EVENT_REFERRER_MOST], struct span text)
 {
 	struct url url;
-	struct span from_host, clean;
+	struct span authority, clean;
 	size_t len;
 
-	text = span_first(text, EVENT_REFERRER_MOST);
-	if (url_split(&url, text))
+	text = span_first(span_trim(text), EVENT_REFERRER_MOST);
+	if (url_split(&url, text) || !utf8_valid(url.host))
 		return SPAN("");
 	len = url.scheme.len + 3;
 	memcpy(buf, text.ptr, url.scheme.len);
 	memcpy(buf + url.scheme.len, "://", 3);
-	/* Host, port and path lie side by side, without the user before them. */
-	from_host =
-		(struct span){ url.host.ptr, (size_t)(url.path.ptr + url.path.len - url.host.ptr) };
+	/* Host and port lie side by side, without the user before them. */
+	authority = (struct span){ url.host.ptr, (size_t)(url.path.ptr - url.host.ptr) };
 	if (url.host.ptr > text.ptr && url.host.ptr[-1] == '[')
-		from_host = (struct span){ from_host.ptr - 1, from_host.len + 1 };
-	clean = utf8_clean(buf + len, EVENT_REFERRER_MOST - len, from_host);
+		authority = (struct span){ authority.ptr - 1, authority.len + 1 };
+	clean = utf8_clean(buf + len, EVENT_REFERRER_MOST - len, authority);
+	len += clean.len;
+	clean = utf8_clean(buf + len, EVENT_REFERRER_MOST - len, url.path);
+	clean = segments_hide(buf + len, clean.len);
 	return (struct span){ buf, len + clean.len };
 }

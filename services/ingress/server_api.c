@@ -114,6 +114,33 @@ static struct span whole_url(
 	return (struct span){ buf, (size_t)len + url.len };
 }
 
+/* What the event says itself counts before what its URL says. */
+static int read_campaign(struct sent *s, const struct object *object, struct err *err)
+{
+	const struct {
+		const char *name;
+		struct span *place;
+	} fields[] = { { "utm_source", &s->ev.utm_source }, { "utm_medium", &s->ev.utm_medium },
+		{ "utm_campaign", &s->ev.utm_campaign }, { "utm_term", &s->ev.utm_term },
+		{ "utm_content", &s->ev.utm_content }, { "ref", &s->ev.ref } };
+	struct span text;
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < sizeof fields / sizeof *fields; i++) {
+		rc = read_text(&text, object, fields[i].name, EVENT_CAMPAIGN_MOST, err);
+		if (!rc && span_trim(text).len)
+			*fields[i].place = span_trim(text);
+	}
+	if (!rc)
+		rc = read_text(&text, object, "click_id", EVENT_CLICK_ID_MOST, err);
+	if (rc || !text.len)
+		return rc;
+	s->ev.click_id = campaign_click_id(text);
+	return s->ev.click_id.len
+		       ? 0
+		       : err_set(err, -EINVAL, "click_id is not the name of a known one, as gclid");
+}
+
 static int read_page(
 	struct sent *s, const struct site *site, const struct object *object, struct err *err)
 {
@@ -125,10 +152,13 @@ static int read_page(
 		return say_field(err, rc, "name");
 	if (!rc)
 		rc = read_text(&text, object, "url", HTTP_BODY_SMALL, err);
-	if (!rc && (rc = page_clean(&s->page, whole_url(url, site, text), err)))
+	if (!rc && (rc = page_clean(&s->page, whole_url(url, site, text),
+			    object_field(object, "hash", NULL).type == FIELD_TRUE, err)))
 		return say_field(err, rc, "url");
-	s->ev.host = s->page.host;
-	s->ev.path = s->page.path;
+	if (!rc)
+		page_tell(&s->page, &s->ev);
+	if (!rc)
+		rc = read_campaign(s, object, err);
 	if (!rc)
 		rc = read_text(&text, object, "referrer", HTTP_BODY_SMALL, err);
 	if (!rc)
@@ -136,7 +166,7 @@ static int read_page(
 	if (!rc)
 		rc = read_text(&text, object, "title", HTTP_BODY_SMALL, err);
 	if (!rc)
-		s->ev.title = utf8_first(text, EVENT_TITLE_MOST);
+		s->ev.title = span_trim(utf8_first(span_trim(text), EVENT_TITLE_MOST));
 	return rc;
 }
 
@@ -163,7 +193,7 @@ static int read_rest(struct sent *s, const struct object *object, struct err *er
 
 	if (rc)
 		return say_field(err, rc, "props");
-	rc = field_object(&s->metadata, object_field(object, "metadata", NULL), err);
+	rc = field_metadata(&s->metadata, object_field(object, "metadata", NULL), err);
 	if (rc)
 		return say_field(err, rc, "metadata");
 	rc = field_revenue(&s->revenue, object_field(object, "revenue", NULL), err);

@@ -7,13 +7,14 @@
 struct enrich {
 	struct ua_rules *ua;
 	struct geo_db *geo;
+	struct sources *sources;
 	struct app *app;
 	bool geo_damaged;          /* as was said in the log */
 	int64_t lost_address_date; /* likewise, the last one */
 };
 
-int enrich_open(struct enrich **out, const char *ua_rules, const char *geoip_db, struct app *app,
-	struct err *err)
+int enrich_open(struct enrich **out, const char *ua_rules, const char *bot_agents,
+	const char *geoip_db, const struct known_files *sources, struct app *app, struct err *err)
 {
 	struct enrich *e = calloc(1, sizeof *e);
 	int rc;
@@ -21,9 +22,11 @@ int enrich_open(struct enrich **out, const char *ua_rules, const char *geoip_db,
 	if (!e)
 		return err_set(err, -ENOMEM, "enrich");
 	e->app = app;
-	rc = ua_rules_open(&e->ua, ua_rules, err);
+	rc = ua_rules_open(&e->ua, ua_rules, bot_agents, err);
 	if (!rc)
 		rc = geo_open(&e->geo, geoip_db, err);
+	if (!rc)
+		rc = sources_open(&e->sources, sources, err);
 	if (rc)
 		enrich_close(&e);
 	else
@@ -37,8 +40,14 @@ void enrich_close(struct enrich **e_p)
 		return;
 	ua_rules_close(&(*e_p)->ua);
 	geo_close(&(*e_p)->geo);
+	sources_close(&(*e_p)->sources);
 	free(*e_p);
 	*e_p = NULL;
+}
+
+void enrich_follow(struct enrich *e)
+{
+	sources_follow(e->sources);
 }
 
 /* Open the address with its date's key, look the place up, and forget the address. */
@@ -98,9 +107,11 @@ int enrich_event(struct enrich *e, const struct event *ev, struct enriched *out,
 		rc = enrich_place(e, ev, &out->geo, err);
 	if (rc)
 		return rc;
+	const struct ua_hints hints = { ev->ch_brands, ev->ch_platform, ev->ch_platform_version,
+		ev->ch_model, ev->ch_mobile };
 	const struct span own[] = { span_of(out->site->domain), ev->host };
 
-	referrer_parse(&out->referrer, ev->referrer, own, sizeof own / sizeof *own);
-	ua_parse(e->ua, ev->user_agent, &out->ua);
+	source_find(e->sources, ev, own, sizeof own / sizeof *own, &out->source);
+	ua_parse(e->ua, ev->user_agent, &hints, &out->ua);
 	return 0;
 }

@@ -6,7 +6,7 @@
 #include "proto/event.h"
 #include "services/worker/app.h"
 #include "services/worker/geo.h"
-#include "services/worker/referrer.h"
+#include "services/worker/source.h"
 #include "services/worker/ua.h"
 
 struct enrich;
@@ -16,14 +16,18 @@ struct enrich;
 struct enriched {
 	const struct app_site *site;
 	struct ua ua;
-	struct referrer referrer;
+	struct source source;
 	struct geo geo;
 };
 
 /* app is borrowed until enrich_close(). */
-int enrich_open(struct enrich **out, const char *ua_rules, const char *geoip_db, struct app *app,
+int enrich_open(struct enrich **out, const char *ua_rules, const char *bot_agents,
+	const char *geoip_db, const struct known_files *sources, struct app *app,
 	struct err *err) MUST_CHECK;
 void enrich_close(struct enrich **enrich);
+
+/* Read again the files that have changed; cheap. What is new and bad is told of in the log. */
+void enrich_follow(struct enrich *enrich);
 
 /* Derive *out from *ev. -ENOENT: there is no such site any more; -ECONNRESET, -EAGAIN: the app
  * database is needed and away; try again. */

@@ -77,6 +77,13 @@ static int worker_open(struct worker *w, struct err *err)
 		.service = w,
 		.ready = worker_ready,
 		.metrics = worker_metrics };
+	const struct known_files sources = { {
+		[LIST_OWN] = s->sources,
+		[LIST_ASSISTANTS] = s->ai_assistants,
+		[LIST_REFERRERS] = s->referrers,
+		[LIST_SOCIALS] = s->socials,
+		[LIST_ENGINES] = s->search_engines,
+	} };
 	int rc = secret_init(err);
 
 	if (!rc && !(w->hold = hold_new()))
@@ -84,7 +91,8 @@ static int worker_open(struct worker *w, struct err *err)
 	if (!rc)
 		rc = app_open(&w->app, s->app_db, err);
 	if (!rc)
-		rc = enrich_open(&w->enrich, s->ua_rules, s->geoip_db, w->app, err);
+		rc = enrich_open(
+			&w->enrich, s->ua_rules, s->bot_agents, s->geoip_db, &sources, w->app, err);
 	if (!rc)
 		rc = apply_open(&w->apply, s->metrics_db, w->enrich, err);
 	if (!rc)
@@ -226,6 +234,7 @@ static void worker_step(struct worker *w)
 {
 	gather(w);
 	app_follow(w->app);
+	enrich_follow(w->enrich);
 	for (uint8_t lane = 0; lane < RECORD_LANES && !stop_wait(0); lane++)
 		if (hold_is_due(w->hold, lane) && lane_apply(w, lane) == -ECONNRESET)
 			return;

@@ -236,8 +236,8 @@ int rows_add(
 	put_string(rows, HOST, ev->host);
 	put_string(rows, PAGE, ev->path);
 	put_string(rows, TITLE, ev->title);
-	put_string(rows, REFERRER, more->referrer.referrer);
-	put_string(rows, SOURCE, more->referrer.source);
+	put_string(rows, REFERRER, more->source.referrer);
+	put_string(rows, SOURCE, more->source.name);
 	put_string(rows, COUNTRY, span_of(more->geo.country));
 	put_string(rows, BROWSER, span_of(more->ua.browser));
 	put_string(rows, BROWSER_VERSION, span_of(more->ua.browser_version));

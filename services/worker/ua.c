@@ -1,15 +1,24 @@
 #include "services/worker/ua.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lib/agents.h"
+#include "lib/clock.h"
+#include "lib/log.h"
 #include "lib/utf8.h"
+#include "lib/watch.h"
 #include "services/worker/device.h"
 #include "services/worker/ua_cache.h"
+#include "services/worker/ua_hints.h"
 #include "services/worker/uap.h"
 
 struct ua_rules {
+	char *path;
+	struct watch watch;
 	struct uap_rules *uap;
+	struct agents *bots;
 	struct ua_cache *cache;
 };
 
@@ -33,16 +42,23 @@ static const char *const os_names[][2] = {
 	{ "Mac OS X", "macOS" },
 };
 
-int ua_rules_open(struct ua_rules **out, const char *path, struct err *err)
+int ua_rules_open(struct ua_rules **out, const char *path, const char *bots, struct err *err)
 {
 	struct ua_rules *rules = calloc(1, sizeof *rules);
-	int rc;
+	int rc = 0;
 
 	if (!rules)
 		return err_set(err, -ENOMEM, "user agent rules");
+	rules->path = strdup(path);
 	rules->cache = ua_cache_new();
-	rc = rules->cache ? uap_open(&rules->uap, path, err)
-			  : err_set(err, -ENOMEM, "user agent cache");
+	if (!rules->path || !rules->cache)
+		rc = err_set(err, -ENOMEM, "user agent rules");
+	if (!rc) {
+		watch_init(&rules->watch, rules->path, clock_mono_us());
+		rc = uap_open(&rules->uap, path, err);
+	}
+	if (!rc)
+		rc = agents_open(&rules->bots, bots, err);
 	if (rc)
 		ua_rules_close(&rules);
 	else
@@ -58,8 +74,29 @@ void ua_rules_close(struct ua_rules **rules_p)
 	if (!rules)
 		return;
 	uap_close(&rules->uap);
+	agents_close(&rules->bots);
 	ua_cache_free(&rules->cache);
+	free(rules->path);
 	free(rules);
+}
+
+void ua_rules_follow(struct ua_rules *rules, int64_t now_mono_us)
+{
+	struct uap_rules *uap = NULL;
+	struct err err;
+
+	agents_follow(rules->bots, now_mono_us);
+	if (!watch_has_changed(&rules->watch, now_mono_us))
+		return;
+	if (uap_open(&uap, rules->path, &err)) {
+		log_error("ua: the last good rules stay: %s", err.msg);
+		return;
+	}
+	uap_close(&rules->uap);
+	rules->uap = uap;
+	ua_cache_forget(rules->cache);
+	malloc_trim(0); /* the old ones lay among the new */
+	log_info("ua: read the rules again rules=%zu", uap_count(uap));
 }
 
 static void set(char *out, size_t size, const char *text)
@@ -93,12 +130,18 @@ static bool is_maker(const char *brand)
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-static void describe(struct uap_rules *rules, struct span agent, struct ua *out)
+static void describe(
+	struct uap_rules *rules, struct span agent, const struct ua_hints *hints, struct ua *out)
 {
+	char room[UA_HINTS_AGENT_MOST];
 	struct uap uap;
 
-	uap_match(rules, agent, &uap);
 	memset(out, 0, sizeof *out);
+	out->is_cut = agent.len > UAP_AGENT_MOST;
+	agent = agent.len ? span_first(agent, UAP_AGENT_MOST) : SPAN("");
+	if (hints)
+		agent = ua_hints_agent(hints, agent, room);
+	uap_match(rules, agent, &uap);
 	set(out->browser, sizeof out->browser,
 		renamed(uap.browser.family, browser_names, COUNT(browser_names)));
 	set(out->os, sizeof out->os, renamed(uap.os.family, os_names, COUNT(os_names)));
@@ -110,18 +153,30 @@ static void describe(struct uap_rules *rules, struct span agent, struct ua *out)
 		set(out->brand, sizeof out->brand, uap.device.brand);
 		set(out->model, sizeof out->model, uap.device.model);
 	}
+	if (hints)
+		ua_hints_apply(hints, out);
 }
 
-void ua_parse(struct ua_rules *rules, struct span agent, struct ua *out)
+/* Not from the cache: the list has a life of its own, and a look at it costs as little. */
+static bool is_bot(struct ua_rules *rules, struct span agent, const struct ua *ua)
+{
+	return !strcmp(ua->browser, "HeadlessChrome") || agent_is_bot(rules->bots, agent);
+}
+
+void ua_parse(
+	struct ua_rules *rules, struct span agent, const struct ua_hints *hints, struct ua *out)
 {
 	struct ua_key key;
 	struct ua *place;
 	bool known;
 
-	agent = agent.len ? span_first(agent, UAP_AGENT_MOST) : SPAN("");
-	key = ua_cache_key(rules->cache, agent);
+	ua_rules_follow(rules, clock_mono_us());
+	key = ua_cache_key(rules->cache, agent, hints);
 	place = ua_cache_place(rules->cache, &key, &known);
 	if (!known)
-		describe(rules->uap, agent, place);
+		describe(rules->uap, agent, hints, place);
 	*out = *place;
+	out->is_bot = is_bot(rules, agent, out);
+	if (out->is_bot)
+		set(out->device, sizeof out->device, "bot");
 }

@@ -3,6 +3,8 @@
 #include <sodium.h>
 #include <stdlib.h>
 
+#include "proto/event.h"
+
 #define SETS (UA_CACHE_ENTRIES / UA_CACHE_WAYS)
 
 struct entry {
@@ -35,13 +37,39 @@ void ua_cache_free(struct ua_cache **cache_p)
 	*cache_p = NULL;
 }
 
-struct ua_key ua_cache_key(const struct ua_cache *cache, struct span agent)
+/* The text behind its length, so that no two lists of texts are the same bytes. */
+static size_t put(unsigned char *out, struct span text, size_t most)
 {
+	uint16_t len = (uint16_t)(text.len < most ? text.len : most);
+
+	memcpy(out, &len, sizeof len);
+	if (len)
+		memcpy(out + sizeof len, text.ptr, len);
+	return sizeof len + len;
+}
+
+struct ua_key ua_cache_key(
+	const struct ua_cache *cache, struct span agent, const struct ua_hints *hints)
+{
+	unsigned char text[EVENT_AGENT_MOST + EVENT_BRANDS_MOST + 3 * EVENT_HINT_MOST +
+			   5 * sizeof(uint16_t) + 1];
+	size_t len = put(text, agent, EVENT_AGENT_MOST);
 	struct ua_key key;
 
-	crypto_shorthash_siphashx24(
-		key.bytes, (const unsigned char *)agent.ptr, agent.len, cache->secret);
+	if (hints) {
+		len += put(text + len, hints->brands, EVENT_BRANDS_MOST);
+		len += put(text + len, hints->platform, EVENT_HINT_MOST);
+		len += put(text + len, hints->platform_version, EVENT_HINT_MOST);
+		len += put(text + len, hints->model, EVENT_HINT_MOST);
+		text[len++] = hints->mobile;
+	}
+	crypto_shorthash_siphashx24(key.bytes, text, len, cache->secret);
 	return key;
+}
+
+void ua_cache_forget(struct ua_cache *cache)
+{
+	memset(cache->set, 0, sizeof cache->set);
 }
 
 struct ua *ua_cache_place(struct ua_cache *cache, const struct ua_key *key, bool *known)

@@ -1,12 +1,18 @@
 #include "services/worker/ua.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "lib/check.h"
+#include "lib/clock.h"
 #include "lib/utf8.h"
+#include "lib/watch.h"
+#include "proto/event.h"
 #include "services/worker/ua_cache.h"
 
 #define RULES "node_modules/uap-core/regexes.yaml"
+#define BOTS  "node_modules/crawler-user-agents/crawler-user-agents.json"
 
 #define WEBKIT "AppleWebKit/537.36 (KHTML, like Gecko) "
 #define IOS    "AppleWebKit/605.1.15 (KHTML, like Gecko) "
@@ -18,7 +24,7 @@ static int open_rules(void **state)
 	struct err err = { 0 };
 
 	(void)state;
-	if (ua_rules_open(&rules, RULES, &err))
+	if (ua_rules_open(&rules, RULES, BOTS, &err))
 		print_error("%s\n", err.msg);
 	return rules ? 0 : -1;
 }
@@ -68,7 +74,7 @@ static void browser_system_and_versions_are_those_of_a_report(void **state)
 			"Chrome", "120", "Linux", "", "desktop" },
 		{ "Mozilla/5.0 (X11; Linux x86_64) " WEBKIT
 		  "HeadlessChrome/120.0.0.0 Safari/537.36",
-			"HeadlessChrome", "120", "Linux", "", "desktop" },
+			"HeadlessChrome", "120", "Linux", "", "bot" },
 		{ "Mozilla/5.0 (X11; Ubuntu; Linux x86_64; rv:109.0) Gecko/20100101 Firefox/115.0",
 			"Firefox", "115", "Ubuntu", "", "desktop" },
 		{ "Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) " WEBKIT
@@ -111,7 +117,7 @@ static void browser_system_and_versions_are_those_of_a_report(void **state)
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct ua ua;
 
-		ua_parse(rules, span_of(cases[i].agent), &ua);
+		ua_parse(rules, span_of(cases[i].agent), NULL, &ua);
 		if (differ(ua.browser, cases[i].browser) ||
 			differ(ua.browser_version, cases[i].browser_version) ||
 			differ(ua.os, cases[i].os) || differ(ua.os_version, cases[i].os_version) ||
@@ -179,7 +185,7 @@ static void the_kind_of_device_is_told(void **state)
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct ua ua;
 
-		ua_parse(rules, span_of(cases[i][1]), &ua);
+		ua_parse(rules, span_of(cases[i][1]), NULL, &ua);
 		if (differ(ua.device, cases[i][0]))
 			fail_msg("%s: %s", cases[i][1], ua.device);
 	}
@@ -207,7 +213,7 @@ static void a_brand_is_a_maker_and_has_a_model(void **state)
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct ua ua;
 
-		ua_parse(rules, span_of(cases[i][0]), &ua);
+		ua_parse(rules, span_of(cases[i][0]), NULL, &ua);
 		if (differ(ua.brand, cases[i][1]) || differ(ua.model, cases[i][2]))
 			fail_msg("%s: %s, %s", cases[i][0], ua.brand, ua.model);
 	}
@@ -221,14 +227,14 @@ static void a_cached_answer_is_the_first_one(void **state)
 	char other[32];
 
 	(void)state;
-	ua_parse(rules, SPAN(agent), &first);
-	ua_parse(rules, SPAN(agent), &again);
+	ua_parse(rules, SPAN(agent), NULL, &first);
+	ua_parse(rules, SPAN(agent), NULL, &again);
 	assert_memory_equal(&first, &again, sizeof first);
 	for (int i = 0; i < 3 * UA_CACHE_ENTRIES; i++) { /* push it out */
 		snprintf(other, sizeof other, "curl/7.%d", i);
-		ua_parse(rules, span_of(other), &again);
+		ua_parse(rules, span_of(other), NULL, &again);
 	}
-	ua_parse(rules, SPAN(agent), &again);
+	ua_parse(rules, SPAN(agent), NULL, &again);
 	assert_memory_equal(&first, &again, sizeof first);
 }
 
@@ -244,7 +250,7 @@ static void names_are_valid_utf8_whatever_the_agent(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof hostile / sizeof *hostile; i++) {
-		ua_parse(rules, span_of(hostile[i]), &ua);
+		ua_parse(rules, span_of(hostile[i]), NULL, &ua);
 		assert_true(utf8_valid(span_of(ua.browser)));
 		assert_true(utf8_valid(span_of(ua.model)));
 	}
@@ -253,17 +259,17 @@ static void names_are_valid_utf8_whatever_the_agent(void **state)
 	while (at < 400)
 		at = put(text, at, SPAN("\xe2\x82\xac"));
 	put(text, at, (struct span){ " Build/A) Mobile", 17 });
-	ua_parse(rules, span_of(text), &ua);
+	ua_parse(rules, span_of(text), NULL, &ua);
 	assert_true(utf8_valid(span_of(ua.model)));
-	ua_parse(rules, (struct span){ "Mozilla\0bot", 11 }, &ua);
+	ua_parse(rules, (struct span){ "Mozilla\0bot", 11 }, NULL, &ua);
 	assert_string_equal(ua.device, "bot");
-	ua_parse(rules, (struct span){ NULL, 0 }, &ua);
+	ua_parse(rules, (struct span){ NULL, 0 }, NULL, &ua);
 	assert_string_equal(ua.browser, "");
 }
 
 static struct ua *place_of(struct ua_cache *cache, const char *agent, bool *known)
 {
-	struct ua_key key = ua_cache_key(cache, span_of(agent));
+	struct ua_key key = ua_cache_key(cache, span_of(agent), NULL);
 
 	return ua_cache_place(cache, &key, known);
 }
@@ -299,9 +305,217 @@ static void rules_that_cannot_be_read_are_refused(void **state)
 	struct err err = { 0 };
 
 	(void)state;
-	assert_int_equal(ua_rules_open(&none, "tests/data/README.md", &err), -EINVAL);
-	assert_int_equal(ua_rules_open(&none, "tests/data/missing.yaml", &err), -ENOENT);
+	assert_int_equal(ua_rules_open(&none, "tests/data/README.md", BOTS, &err), -EINVAL);
+	assert_int_equal(ua_rules_open(&none, "tests/data/missing.yaml", BOTS, &err), -ENOENT);
+	assert_int_equal(ua_rules_open(&none, RULES, "tests/data/missing.json", &err), -ENOENT);
 	assert_null(none);
+}
+
+#define CHROMIUM "\"Chromium\";v=\"120.0.6099.129\", "
+#define MADE_UP  "\"Not_A Brand\";v=\"8.0.0.0\", "
+#define WINDOWS  "Mozilla/5.0 (Windows NT 10.0; Win64; x64) " WEBKIT "Chrome/120.0.0.0 Safari/537.36"
+#define REDUCED  "Mozilla/5.0 (Linux; Android 10; K) " WEBKIT "Chrome/120.0.0.0 Mobile Safari/537.36"
+
+/* What hints add, each row an agent, its hints, and what comes of both. */
+static void hints_say_what_agents_no_longer_do(void **state)
+{
+	static const struct {
+		const char *agent, *brands, *platform, *platform_version, *model;
+		uint8_t mobile;
+		const char *browser, *browser_version, *os, *os_version, *device, *brand, *of_model;
+	} cases[] = {
+		{ WINDOWS, MADE_UP CHROMIUM "\"Google Chrome\";v=\"120.0.6099.129\"", "Windows",
+			"15.0.0", "", 1, "Chrome", "120", "Windows", "11", "desktop", "", "" },
+		{ WINDOWS, MADE_UP CHROMIUM "\"Google Chrome\";v=\"120.0.6099.129\"", "Windows",
+			"10.0.0", "", 1, "Chrome", "120", "Windows", "10", "desktop", "", "" },
+		{ WINDOWS, "", "Windows", "12.0.0", "", 1, "Chrome", "120", "Windows", "10",
+			"desktop", "", "" },
+		{ WINDOWS, "", "Windows", "0.3.0", "", 1, "Chrome", "120", "Windows", "8.1",
+			"desktop", "", "" },
+		{ WINDOWS, "", "Windows", "", "", 1, "Chrome", "120", "Windows", "10", "desktop",
+			"", "" },
+		{ WINDOWS, "", "Windows", "new", "", 1, "Chrome", "120", "Windows", "10", "desktop",
+			"", "" },
+		/* Browsers that call themselves Chrome in their agents. */
+		{ WINDOWS, MADE_UP CHROMIUM "\"Brave\";v=\"120.0.0.0\"", "Windows", "13.0.0", "", 1,
+			"Brave", "120", "Windows", "11", "desktop", "", "" },
+		{ WINDOWS, "\"Vivaldi\";v=\"6.5\", " MADE_UP CHROMIUM, "Windows", "14.0.0", "", 1,
+			"Vivaldi", "6.5", "Windows", "11", "desktop", "", "" },
+		{ WINDOWS " OPR/106.0.0.0", MADE_UP CHROMIUM "\"Opera\";v=\"106.0.4998.52\"",
+			"Windows", "", "", 1, "Opera", "106", "Windows", "10", "desktop", "", "" },
+		{ WINDOWS " Edg/120.0.0.0",
+			MADE_UP CHROMIUM "\"Microsoft Edge\";v=\"120.0.2210.91\"", "Windows", "",
+			"", 1, "Edge", "120", "Windows", "10", "desktop", "", "" },
+		{ WINDOWS, "\"Microsoft Edge\";v=\"120\",\"Microsoft Edge WebView2\";v=\"120\"",
+			"Windows", "", "", 1, "Edge", "120", "Windows", "10", "desktop", "", "" },
+		{ WINDOWS, MADE_UP CHROMIUM "\"YaBrowser\";v=\"24.1.0.2570\", \"Yowser\";v=\"2.5\"",
+			"Windows", "", "", 1, "Yandex Browser", "24.1", "Windows", "10", "desktop",
+			"", "" },
+		{ WINDOWS, MADE_UP CHROMIUM "\"A New One\";v=\"3.4\"", "Windows", "", "", 1,
+			"A New One", "3.4", "Windows", "10", "desktop", "", "" },
+		{ WINDOWS, MADE_UP "\"Chromium\";v=\"121\"", "Windows", "", "", 1, "Chromium",
+			"121", "Windows", "10", "desktop", "", "" },
+		/* Nothing but what is made up says nothing. */
+		{ WINDOWS,
+			"\" Not A;Brand\";v=\"99\", \"(Not(A:Brand\";v=\"8\", "
+			"\"Not/A)Brand\";v=\"8\", \"\\\\Not\\\"A;Brand\";v=\"99\", "
+			"\"Not?A_Brand\";v=\"24\", \"Not.A/Brand\";v=\"8\", "
+			"\"Not-A.Brand\";v=\"99\", \"NotABrand\"",
+			"Unknown", "", "", 0, "Chrome", "120", "Windows", "10", "desktop", "", "" },
+		/* Chrome's frozen agents of macOS and Android. */
+		{ "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) " WEBKIT
+		  "Chrome/120.0.0.0 Safari/537.36",
+			CHROMIUM, "macOS", "14.2.1", "", 1, "Chromium", "120", "macOS", "14.2",
+			"desktop", "Apple", "Mac" },
+		{ REDUCED, CHROMIUM "\"Google Chrome\";v=\"120.0.6099.144\"", "Android", "14.0.0",
+			"Pixel 7", 2, "Chrome", "120", "Android", "14", "mobile", "Google",
+			"Pixel 7" },
+		{ REDUCED, "", "Android", "13.0.0", "SM-S908B", 2, "Chrome", "120", "Android", "13",
+			"mobile", "Samsung", "SM-S908B" },
+		{ REDUCED, "", "Android", "13.0.0", "", 2, "Chrome", "120", "Android", "13",
+			"mobile", "", "" },
+		{ REDUCED, "", "Android", "", "SM-X906C", 1, "Chrome", "120", "Android", "10",
+			"tablet", "Samsung", "SM-X906C" },
+		{ "Mozilla/5.0 (X11; Linux x86_64) " WEBKIT "Chrome/120.0.0.0 Safari/537.36", "",
+			"Android", "13.0.0", "Pixel Tablet", 1, "Chrome", "120", "Android", "13",
+			"tablet", "", "Pixel Tablet" },
+		{ REDUCED, "", "Android", "13.0.0", "a) (b; \"c", 2, "Chrome", "120", "Android",
+			"13", "mobile", "", "a) (b; \"c" },
+		/* What the agent knows better. */
+		{ "Mozilla/5.0 (X11; Ubuntu; Linux x86_64) " WEBKIT
+		  "Chrome/120.0.0.0 Safari/537.36",
+			"", "Linux", "6.5.0", "", 1, "Chrome", "120", "Ubuntu", "", "desktop", "",
+			"" },
+		{ "Mozilla/5.0 (X11; Linux x86_64) " WEBKIT "Chrome/120.0.0.0 Safari/537.36", "",
+			"Linux", "6.5.0", "", 1, "Chrome", "120", "Linux", "", "desktop", "", "" },
+		{ "Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) " WEBKIT
+		  "Chrome/120.0.0.0 Safari/537.36",
+			"", "Chrome OS", "15633.69.0", "", 1, "Chrome", "120", "Chrome OS",
+			"15633.69", "desktop", "", "" },
+		{ "Mozilla/5.0 (Linux; Android 13; SM-S908B Build/TP1A.220624.014; wv) " WEBKIT
+		  "Version/4.0 Chrome/120.0.0.0 Mobile Safari/537.36",
+			CHROMIUM "\"Android WebView\";v=\"120.0.6099.144\"", "Android", "13.0.0",
+			"SM-S908B", 2, "Chrome Mobile WebView", "120", "Android", "13", "mobile",
+			"Samsung", "SM-S908B" },
+		{ "Mozilla/5.0 (Linux; Android 9; AFTMM) " WEBKIT
+		  "Silk/108.4 like Chrome/108.0 Safari/537.36",
+			"", "Android", "9.0.0", "AFTMM", 1, "Amazon Silk", "108.4", "Android", "9",
+			"tv", "Amazon", "Kindle" },
+		{ "", "\"Brave\";v=\"120\"", "Windows", "13.0.0", "", 1, "Brave", "120", "Windows",
+			"11", "desktop", "", "" },
+		/* A list that is none. */
+		{ WINDOWS, "\"Brave", "Windows", "", "", 1, "Chrome", "120", "Windows", "10",
+			"desktop", "", "" },
+		{ WINDOWS, ";;;,,,\"\"", "Windows", "", "", 1, "Chrome", "120", "Windows", "10",
+			"desktop", "", "" },
+		{ WINDOWS, "\"Brave\";v=\"x\"", "Windows", "", "", 1, "Brave", "", "Windows", "10",
+			"desktop", "", "" },
+		{ WINDOWS, "\"Brave\";a=b;v=\"121\";c", "Windows", "", "", 1, "Brave", "121",
+			"Windows", "10", "desktop", "", "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		const struct ua_hints hints = { span_of(cases[i].brands),
+			span_of(cases[i].platform), span_of(cases[i].platform_version),
+			span_of(cases[i].model), cases[i].mobile };
+		struct ua ua;
+
+		ua_parse(rules, span_of(cases[i].agent), &hints, &ua);
+		if (differ(ua.browser, cases[i].browser) ||
+			differ(ua.browser_version, cases[i].browser_version) ||
+			differ(ua.os, cases[i].os) || differ(ua.os_version, cases[i].os_version) ||
+			differ(ua.device, cases[i].device) || differ(ua.brand, cases[i].brand) ||
+			differ(ua.model, cases[i].of_model))
+			fail_msg("%zu, %s, %s: %s %s, %s %s, %s, %s %s", i, cases[i].agent,
+				cases[i].brands, ua.browser, ua.browser_version, ua.os,
+				ua.os_version, ua.device, ua.brand, ua.model);
+	}
+}
+
+static void crawlers_and_browsers_without_a_window_are_bots(void **state)
+{
+	static const struct ua_hints headless = { .brands = {
+							  "\"HeadlessChrome\";v=\"120\"", 24 } };
+	struct ua ua;
+
+	(void)state;
+	ua_parse(rules, SPAN("facebookexternalhit/1.1"), NULL, &ua);
+	assert_true(ua.is_bot);
+	assert_string_equal(ua.device, "bot");
+	ua_parse(rules, SPAN(WINDOWS), &headless, &ua);
+	assert_true(ua.is_bot);
+	assert_string_equal(ua.device, "bot");
+	ua_parse(rules, SPAN(WINDOWS), NULL, &ua);
+	assert_false(ua.is_bot);
+	assert_string_equal(ua.device, "desktop");
+}
+
+static void an_agent_that_is_cut_is_marked(void **state)
+{
+	static char text[513];
+	struct ua ua;
+
+	(void)state;
+	memset(text, 'x', sizeof text);
+	ua_parse(rules, (struct span){ text, 512 }, NULL, &ua);
+	assert_false(ua.is_cut);
+	ua_parse(rules, (struct span){ text, 513 }, NULL, &ua);
+	assert_true(ua.is_cut);
+}
+
+/* A rules' file whose one rule of browsers is name. */
+static void put_rules(const char *path, const char *name)
+{
+	char other[80];
+	FILE *file;
+
+	snprintf(other, sizeof other, "%s.new", path);
+	file = fopen(other, "w");
+	assert_non_null(file);
+	fprintf(file,
+		"user_agent_parsers:\n  - regex: '(%s)'\n"
+		"os_parsers:\n  - regex: '(x)'\ndevice_parsers:\n  - regex: '(x)'\n",
+		name);
+	assert_int_equal(fclose(file), 0);
+	assert_int_equal(rename(other, path), 0);
+}
+
+static const char *browser_of(struct ua_rules *from, const char *agent)
+{
+	static struct ua ua;
+
+	ua_parse(from, span_of(agent), NULL, &ua);
+	return ua.browser;
+}
+
+static void new_rules_are_taken_and_broken_ones_are_not(void **state)
+{
+	char path[] = "/tmp/footfall-ua-XXXXXX";
+	int64_t now = clock_mono_us() + WATCH_EVERY_US;
+	struct ua_rules *own = NULL;
+	struct err err = { 0 };
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0 && !close(fd));
+	put_rules(path, "One");
+	assert_int_equal(ua_rules_open(&own, path, BOTS, &err), 0);
+	assert_string_equal(browser_of(own, "One Two"), "One");
+	put_rules(path, "Two");
+	for (int i = 0; i < 2; i++)
+		ua_rules_follow(own, now += WATCH_EVERY_US);
+	assert_string_equal(browser_of(own, "One Two"), "Two");
+	put_rules(path, "(broken");
+	for (int i = 0; i < 2; i++)
+		ua_rules_follow(own, now += WATCH_EVERY_US);
+	assert_string_equal(browser_of(own, "One Two"), "Two");
+	put_rules(path, "One");
+	for (int i = 0; i < 2; i++)
+		ua_rules_follow(own, now += WATCH_EVERY_US);
+	assert_string_equal(browser_of(own, "One Two"), "One");
+	ua_rules_close(&own);
+	assert_int_equal(unlink(path), 0);
 }
 
 int main(void)
@@ -314,6 +528,10 @@ int main(void)
 		cmocka_unit_test(names_are_valid_utf8_whatever_the_agent),
 		cmocka_unit_test(the_cache_keeps_what_is_asked_for),
 		cmocka_unit_test(rules_that_cannot_be_read_are_refused),
+		cmocka_unit_test(hints_say_what_agents_no_longer_do),
+		cmocka_unit_test(crawlers_and_browsers_without_a_window_are_bots),
+		cmocka_unit_test(an_agent_that_is_cut_is_marked),
+		cmocka_unit_test(new_rules_are_taken_and_broken_ones_are_not),
 	};
 
 	return cmocka_run_group_tests(tests, open_rules, close_rules);

@@ -6,16 +6,16 @@
 #include <stdlib.h>
 #include <yaml.h>
 
+#include "lib/needles.h"
 #include "lib/utf8.h"
-#include "services/worker/needles.h"
 
 /* The bound of one rule, in PCRE2's steps: of uap-core's cases one needs more than 1,000 and none
  * 3,000; 20,000 take some 0.05 ms. */
 #define MATCH_STEPS_MOST 20000
 #define MATCH_HEAP_KIB   64 /* only where JIT is not to be had */
 
-#define RULES_MOST  20000 /* uap-core has 1,175 */
-#define GROUPS_MOST 10    /* $0, which nobody uses, to $9 */
+#define RULES_MOST  NEEDLES_INDEX_MOST /* uap-core has 1,175 in all */
+#define GROUPS_MOST 10                 /* $0, which nobody uses, to $9 */
 #define FIELDS_MOST 5
 
 enum section { BROWSER, OS, DEVICE, SECTIONS };
@@ -42,7 +42,6 @@ static const struct {
 
 struct rule {
 	pcre2_code *code;
-	struct needles needles;
 	char *replacement[FIELDS_MOST]; /* NULL: none */
 };
 
@@ -51,7 +50,9 @@ struct uap_rules {
 	pcre2_match_data *match;
 	struct {
 		struct rule *rule;
+		struct needles *needles; /* of each rule */
 		size_t count, room;
+		struct needles_index *index; /* of the rules, when all are there */
 	} section[SECTIONS];
 };
 
@@ -74,7 +75,6 @@ struct loader {
 static void rule_clear(struct rule *rule)
 {
 	pcre2_code_free(rule->code);
-	needles_clear(&rule->needles);
 	for (size_t i = 0; i < FIELDS_MOST; i++)
 		free(rule->replacement[i]);
 }
@@ -112,8 +112,8 @@ static bool load_is(const struct loader *l, const char *text)
 	       !strcmp((const char *)l->event.data.scalar.value, text);
 }
 
-static int rule_compile(
-	struct loader *l, struct rule *rule, const char *regex, uint32_t options, size_t line)
+static int rule_compile(struct loader *l, struct rule *rule, struct needles *needles,
+	const char *regex, uint32_t options, size_t line)
 {
 	unsigned char why[160];
 	PCRE2_SIZE where;
@@ -127,7 +127,7 @@ static int rule_compile(
 	}
 	/* Without JIT (a kernel that forbids writable code) the same rules are only slower. */
 	code = pcre2_jit_compile(rule->code, PCRE2_JIT_COMPLETE);
-	if (code == PCRE2_ERROR_NOMEMORY || needles_init(&rule->needles, regex))
+	if (code == PCRE2_ERROR_NOMEMORY || needles_init(needles, regex))
 		return err_set(l->err, -ENOMEM, "user agent rules");
 	return 0;
 }
@@ -163,7 +163,8 @@ static int rule_set(
 }
 
 /* The event is the start of a rule's map; afterwards it is its end. */
-static int load_rule(struct loader *l, enum section section, struct rule *rule)
+static int load_rule(
+	struct loader *l, enum section section, struct rule *rule, struct needles *needles)
 {
 	size_t line = l->event.start_mark.line;
 	uint32_t options = 0;
@@ -178,31 +179,36 @@ static int load_rule(struct loader *l, enum section section, struct rule *rule)
 	if (!rc && !regex)
 		rc = load_fail(l, line, "a rule without regex");
 	if (!rc)
-		rc = rule_compile(l, rule, regex, options, line);
+		rc = rule_compile(l, rule, needles, regex, options, line);
 	free(regex);
 	return rc;
 }
 
-static struct rule *rule_new(struct uap_rules *rules, enum section section)
+/* Room for another rule, at the end of its section. */
+static int rule_add(struct loader *l, enum section section)
 {
-	size_t count = rules->section[section].count, room = rules->section[section].room;
-	struct rule *rule = rules->section[section].rule;
+	size_t count = l->rules->section[section].count, room = l->rules->section[section].room;
+	struct needles *needles;
+	struct rule *rule;
 
 	if (count == RULES_MOST)
-		return NULL;
+		return load_fail(l, l->event.start_mark.line, "too many rules");
 	if (count == room) {
-		struct rule *grown;
-
 		room = room ? room * 2 : 256;
-		grown = reallocarray(rule, room, sizeof *rule);
-		if (!grown)
-			return NULL;
-		rules->section[section].rule = rule = grown;
-		rules->section[section].room = room;
+		rule = reallocarray(l->rules->section[section].rule, room, sizeof *rule);
+		if (rule)
+			l->rules->section[section].rule = rule;
+		needles = reallocarray(l->rules->section[section].needles, room, sizeof *needles);
+		if (needles)
+			l->rules->section[section].needles = needles;
+		if (!rule || !needles)
+			return err_set(l->err, -ENOMEM, "user agent rules");
+		l->rules->section[section].room = room;
 	}
-	rules->section[section].count++;
-	memset(&rule[count], 0, sizeof *rule);
-	return &rule[count];
+	l->rules->section[section].count++;
+	l->rules->section[section].rule[count] = (struct rule){ .code = NULL };
+	l->rules->section[section].needles[count] = (struct needles){ .code = NULL };
+	return 0;
 }
 
 static int load_section(struct loader *l)
@@ -217,10 +223,13 @@ static int load_section(struct loader *l)
 	if (!rc)
 		rc = load_next(l);
 	while (!rc && l->event.type == YAML_MAPPING_START_EVENT) {
-		struct rule *rule = rule_new(l->rules, (enum section)section);
+		size_t number = l->rules->section[section].count;
 
-		rc = rule ? load_rule(l, (enum section)section, rule)
-			  : err_set(l->err, -ENOMEM, "user agent rules %s: too many", l->path);
+		rc = rule_add(l, (enum section)section);
+		if (!rc)
+			rc = load_rule(l, (enum section)section,
+				&l->rules->section[section].rule[number],
+				&l->rules->section[section].needles[number]);
 		if (!rc)
 			rc = load_next(l);
 	}
@@ -289,6 +298,12 @@ int uap_open(struct uap_rules **out, const char *path, struct err *err)
 	pcre2_set_depth_limit(rules->context, MATCH_STEPS_MOST);
 	pcre2_set_heap_limit(rules->context, MATCH_HEAP_KIB);
 	rc = load(rules, path, err);
+	for (size_t i = 0; !rc && i < SECTIONS; i++) {
+		rules->section[i].index =
+			needles_index_new(rules->section[i].needles, rules->section[i].count);
+		if (!rules->section[i].index)
+			rc = err_set(err, -ENOMEM, "user agent rules");
+	}
 	if (rc)
 		goto fail;
 	*out = rules;
@@ -306,9 +321,13 @@ void uap_close(struct uap_rules **rules_p)
 	if (!rules)
 		return;
 	for (size_t i = 0; i < SECTIONS; i++) {
-		for (size_t k = 0; k < rules->section[i].count; k++)
+		for (size_t k = 0; k < rules->section[i].count; k++) {
 			rule_clear(&rules->section[i].rule[k]);
+			needles_clear(&rules->section[i].needles[k]);
+		}
+		needles_index_free(&rules->section[i].index);
 		free(rules->section[i].rule);
+		free(rules->section[i].needles);
 	}
 	pcre2_match_data_free(rules->match);
 	pcre2_match_context_free(rules->context);
@@ -328,14 +347,15 @@ size_t uap_count(const struct uap_rules *rules)
 static const struct rule *first_match(struct uap_rules *rules, enum section section,
 	struct span agent, const struct trigrams *trigrams, uint32_t *groups)
 {
-	for (size_t i = 0; i < rules->section[section].count; i++) {
-		const struct rule *rule = &rules->section[section].rule[i];
-		int rc;
+	const struct needles_index *index = rules->section[section].index;
+	struct needles_found found;
 
-		if (!needles_may_match(&rule->needles, trigrams))
-			continue;
-		rc = pcre2_match(rule->code, (PCRE2_SPTR)agent.ptr, agent.len, 0, 0, rules->match,
-			rules->context);
+	needles_index_find(&found, index, trigrams);
+	for (size_t i = 0; (i = needles_index_next(&found, index, i)) != NEEDLES_NONE; i++) {
+		const struct rule *rule = &rules->section[section].rule[i];
+		int rc = pcre2_match(rule->code, (PCRE2_SPTR)agent.ptr, agent.len, 0, 0,
+			rules->match, rules->context);
+
 		if (rc < 0)
 			continue;
 		*groups = rc ? (uint32_t)rc : GROUPS_MOST; /* 0: there were more */

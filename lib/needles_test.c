@@ -1,4 +1,6 @@
-#include "services/worker/needles.h"
+#include "lib/needles.h"
+
+#include <stdio.h>
 
 #include "lib/check.h"
 
@@ -76,12 +78,77 @@ static void a_broken_or_endless_regex_has_no_needles(void **state)
 	assert_true(may_match(deep, ""));
 }
 
+static void an_index_finds_just_those_that_may_match(void **state)
+{
+	static const char *const regexes[] = { "Firefox", "Chrome/(\\d+)", "[0-9]+", "Chrome.*Edg",
+		"(?:abc|def|Opera) Mini", "Fire(fox|bird)", "x?", "Chromium", "def.*ghi", "ghi" };
+	static const char *const texts[] = { "", "Firefox/1", "Chrome/120 Edg/1", "def Mini",
+		"Opera Mini", "ghi", "def ghi", "Firebird", "a text of nobody's" };
+	const size_t count = sizeof regexes / sizeof *regexes;
+	struct needles list[sizeof regexes / sizeof *regexes];
+	struct needles_index *index;
+	struct needles_found found;
+	struct trigrams trigrams;
+
+	(void)state;
+	for (size_t i = 0; i < count; i++)
+		assert_int_equal(needles_init(&list[i], regexes[i]), 0);
+	index = needles_index_new(list, count);
+	assert_non_null(index);
+	for (size_t t = 0; t < sizeof texts / sizeof *texts; t++) {
+		size_t next;
+
+		trigrams_of(&trigrams, span_of(texts[t]));
+		needles_index_find(&found, index, &trigrams);
+		next = needles_index_next(&found, index, 0);
+		for (size_t i = 0; i < count; i++) {
+			assert_int_equal(needles_may_match(&list[i], &trigrams), next == i);
+			if (next == i)
+				next = needles_index_next(&found, index, i + 1);
+		}
+		assert_int_equal(next, NEEDLES_NONE);
+	}
+	needles_index_free(&index);
+	assert_null(index);
+	for (size_t i = 0; i < count; i++)
+		needles_clear(&list[i]);
+}
+
+static void an_index_of_many_words_finds_each(void **state)
+{
+	enum { MANY = 3000 };
+	static struct needles list[MANY];
+	struct needles_index *index;
+	struct needles_found found;
+	struct trigrams trigrams;
+	char word[32];
+
+	(void)state;
+	for (int i = 0; i < MANY; i++) {
+		snprintf(word, sizeof word, "crawler-%d/", i);
+		assert_int_equal(needles_init(&list[i], word), 0);
+	}
+	index = needles_index_new(list, MANY);
+	assert_non_null(index);
+	for (int i = 0; i < MANY; i++) {
+		snprintf(word, sizeof word, "a Crawler-%d/1", i);
+		trigrams_of(&trigrams, span_of(word));
+		needles_index_find(&found, index, &trigrams);
+		assert_int_equal(needles_index_next(&found, index, (size_t)i), i);
+	}
+	needles_index_free(&index);
+	for (int i = 0; i < MANY; i++)
+		needles_clear(&list[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_text_that_matches_is_never_excluded),
 		cmocka_unit_test(a_text_without_what_is_needed_is_excluded),
 		cmocka_unit_test(a_broken_or_endless_regex_has_no_needles),
+		cmocka_unit_test(an_index_finds_just_those_that_may_match),
+		cmocka_unit_test(an_index_of_many_words_finds_each),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-#include "services/worker/needles.h"
+#include "lib/needles.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -279,31 +279,31 @@ static void scan_alternatives(struct scan *s, int depth)
 		s->clause[s->clause_count++] = joined;
 }
 
-static unsigned trigram(const unsigned char *p)
+/* Three bytes, the last one lowest. Knuth's multiplicative hash. */
+static unsigned trigram(uint32_t three)
 {
-	uint32_t three = (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
-
-	return (three * 2654435761u) >> (32 - TRIGRAM_BITS); /* Knuth's multiplicative hash */
+	return (three * 2654435761u) >> (32 - TRIGRAM_BITS);
 }
 
-static void lower(unsigned char *out, struct span text)
+/* Step the window of three bytes on by one. */
+static uint32_t slide(uint32_t three, char next)
 {
-	for (size_t i = 0; i < text.len; i++) {
-		unsigned char c = (unsigned char)text.ptr[i];
+	unsigned char c = (unsigned char)next;
 
-		out[i] = c >= 'A' && c <= 'Z' ? (unsigned char)(c | 0x20) : c;
-	}
+	return (three << 8 | (c >= 'A' && c <= 'Z' ? c | 0x20u : c)) & 0xffffff;
 }
 
 static size_t encode_literal(uint16_t *out, struct span text)
 {
-	unsigned char low[TRIGRAMS_MOST + 2];
-	size_t len = text.len < sizeof low ? text.len : sizeof low;
+	size_t len = text.len < TRIGRAMS_MOST + 2 ? text.len : TRIGRAMS_MOST + 2;
+	uint32_t three = 0;
 
-	lower(low, span_first(text, len));
 	out[0] = (uint16_t)(len - 2);
-	for (size_t i = 0; i + 2 < len; i++)
-		out[1 + i] = (uint16_t)trigram(low + i);
+	for (size_t i = 0; i < len; i++) {
+		three = slide(three, text.ptr[i]);
+		if (i >= 2)
+			out[i - 1] = (uint16_t)trigram(three);
+	}
 	return len - 1;
 }
 
@@ -352,15 +352,16 @@ void needles_clear(struct needles *needles)
 
 void trigrams_of(struct trigrams *out, struct span text)
 {
-	unsigned char window[3];
+	uint32_t three = 0;
 
 	memset(out, 0, sizeof *out);
-	for (size_t i = 0; i + 2 < text.len; i++) {
+	for (size_t i = 0; i < text.len; i++) {
 		unsigned bit;
 
-		lower(window, (struct span){ text.ptr + i, 3 });
-		bit = trigram(window);
-		out->bits[bit / 64] |= (uint64_t)1 << bit % 64;
+		three = slide(three, text.ptr[i]);
+		bit = trigram(three);
+		if (i >= 2)
+			out->bits[bit / 64] |= (uint64_t)1 << bit % 64;
 	}
 }
 
@@ -389,4 +390,165 @@ bool needles_may_match(const struct needles *needles, const struct trigrams *tri
 			return false;
 	}
 	return true;
+}
+
+/* Each expression is filed under one trigram of each alternative of one of its clauses: those that
+ * the fewest expressions of the list have. */
+struct needles_index {
+	const struct needles *list;
+	size_t words;     /* of bits that the list has */
+	uint64_t *always; /* those without needles */
+	uint16_t *filed;  /* expressions by trigram: from start[t] to start[t + 1] */
+	uint32_t start[(1 << TRIGRAM_BITS) + 1];
+};
+
+/* How many of the list's literals have a trigram. */
+struct census {
+	uint32_t count[1 << TRIGRAM_BITS];
+};
+
+static void census_take(struct census *census, const struct needles *needles)
+{
+	const uint16_t *at = needles->code;
+	size_t clauses = at ? *at++ : 0;
+
+	while (clauses--) {
+		for (size_t left = *at++; left; left--) {
+			for (size_t i = 1; i <= at[0]; i++)
+				census->count[at[i]]++;
+			at += 1 + at[0];
+		}
+	}
+}
+
+static uint16_t rarest(const uint16_t *literal, const struct census *census)
+{
+	uint16_t best = literal[1];
+
+	for (size_t i = 2; i <= literal[0]; i++)
+		if (census->count[literal[i]] < census->count[best])
+			best = literal[i];
+	return best;
+}
+
+/* The clause (from its number of alternatives on) under which the fewest others are filed, too. */
+static const uint16_t *clause_to_file(const struct needles *needles, const struct census *census)
+{
+	const uint16_t *at = needles->code, *best = at + 1;
+	size_t clauses = *at++, least = SIZE_MAX;
+
+	while (clauses--) {
+		const uint16_t *clause = at;
+		size_t sum = 0;
+
+		for (size_t left = *at++; left; left--) {
+			sum += census->count[rarest(at, census)];
+			at += 1 + at[0];
+		}
+		if (sum < least) {
+			least = sum;
+			best = clause;
+		}
+	}
+	return best;
+}
+
+/* Go through all that is to be filed: first, to count it (into start[t + 1]), then to write it. */
+static void file_all(
+	struct needles_index *index, size_t count, const struct census *census, bool writes)
+{
+	for (size_t n = 0; n < count; n++) {
+		const uint16_t *at;
+
+		if (!index->list[n].code) {
+			index->always[n / 64] |= (uint64_t)1 << n % 64;
+			continue;
+		}
+		at = clause_to_file(&index->list[n], census);
+		for (size_t left = *at++; left; left--) {
+			uint16_t t = rarest(at, census);
+
+			if (writes)
+				index->filed[index->start[t]] = (uint16_t)n;
+			index->start[writes ? t : t + 1]++;
+			at += 1 + at[0];
+		}
+	}
+}
+
+struct needles_index *needles_index_new(const struct needles *list, size_t count)
+{
+	struct needles_index *index = calloc(1, sizeof *index);
+	struct census *census = calloc(1, sizeof *census);
+	const size_t trigrams = 1 << TRIGRAM_BITS;
+
+	if (!index || !census)
+		goto fail;
+	index->list = list;
+	index->words = (count + 63) / 64;
+	index->always = calloc(index->words + 1, sizeof *index->always);
+	if (!index->always)
+		goto fail;
+	for (size_t n = 0; n < count; n++)
+		census_take(census, &list[n]);
+	file_all(index, count, census, false);
+	for (size_t t = 0; t < trigrams; t++)
+		index->start[t + 1] += index->start[t];
+	index->filed = calloc((size_t)index->start[trigrams] + 1, sizeof *index->filed);
+	if (!index->filed)
+		goto fail;
+	file_all(index, count, census, true);
+	/* Each start has moved to its end, which is the next one's start. */
+	memmove(index->start + 1, index->start, trigrams * sizeof *index->start);
+	index->start[0] = 0;
+	free(census);
+	return index;
+fail:
+	free(census);
+	needles_index_free(&index);
+	return NULL;
+}
+
+void needles_index_free(struct needles_index **index_p)
+{
+	struct needles_index *index = *index_p;
+
+	*index_p = NULL;
+	if (!index)
+		return;
+	free(index->always);
+	free(index->filed);
+	free(index);
+}
+
+void needles_index_find(struct needles_found *out, const struct needles_index *index,
+	const struct trigrams *trigrams)
+{
+	memcpy(out->bits, index->always, index->words * sizeof *out->bits);
+	for (size_t word = 0; word < sizeof trigrams->bits / sizeof *trigrams->bits; word++) {
+		for (uint64_t left = trigrams->bits[word]; left; left &= left - 1) {
+			size_t t = word * 64 + (size_t)__builtin_ctzll(left);
+
+			for (uint32_t i = index->start[t]; i < index->start[t + 1]; i++) {
+				uint16_t n = index->filed[i];
+
+				if (needles_may_match(&index->list[n], trigrams))
+					out->bits[n / 64] |= (uint64_t)1 << n % 64;
+			}
+		}
+	}
+}
+
+size_t needles_index_next(
+	const struct needles_found *found, const struct needles_index *index, size_t from)
+{
+	for (size_t word = from / 64; word < index->words; word++) {
+		uint64_t bits = found->bits[word];
+
+		if (word == from / 64)
+			bits &= ~(uint64_t)0 << from % 64;
+		if (bits)
+			return word * 64 + (size_t)__builtin_ctzll(bits);
+	}
+	return NEEDLES_NONE;
 }
