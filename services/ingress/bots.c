@@ -1,6 +1,59 @@
 #include "services/ingress/bots.h"
 
+#include <stdlib.h>
+
+#include "lib/agents.h"
+#include "lib/spam.h"
+#include "lib/url.h"
 #include "proto/event.h"
+
+struct bots {
+	struct agents *agents;
+	struct spam *spam;
+};
+
+int bots_open(struct bots **out, const char *agents, const char *spam, struct err *err)
+{
+	struct bots *bots = calloc(1, sizeof *bots);
+	int rc;
+
+	if (!bots)
+		return err_set(err, -ENOMEM, "bots");
+	rc = agents_open(&bots->agents, agents, err);
+	if (!rc)
+		rc = spam_open(&bots->spam, spam, err);
+	if (rc)
+		bots_close(&bots);
+	else
+		*out = bots;
+	return rc;
+}
+
+void bots_close(struct bots **bots)
+{
+	if (!*bots)
+		return;
+	agents_close(&(*bots)->agents);
+	spam_close(&(*bots)->spam);
+	free(*bots);
+	*bots = NULL;
+}
+
+void bots_follow(struct bots *bots)
+{
+	spam_follow(bots->spam); /* agents follow by themselves */
+}
+
+uint8_t bots_listed(struct bots *bots, struct span user_agent, struct span referrer)
+{
+	struct url url;
+
+	if (agent_is_bot(bots->agents, user_agent))
+		return EVENT_BOT_AGENT;
+	if (referrer.len && !url_split(&url, referrer) && spam_is_referrer(bots->spam, url.host))
+		return EVENT_BOT_SPAM;
+	return EVENT_BOT_NONE;
+}
 
 bool bots_prefetches(const struct http_request *req)
 {
@@ -14,12 +67,4 @@ bool bots_prefetches(const struct http_request *req)
 			return true;
 	}
 	return false;
-}
-
-uint8_t bots_listed(struct span user_agent, struct span referrer)
-{
-	/* The lists of agents (agent_is_bot) and of spam (spam_is_referrer) are asked here. */
-	(void)user_agent;
-	(void)referrer;
-	return EVENT_BOT_NONE;
 }

@@ -7,7 +7,6 @@
 #include "lib/log.h"
 #include "lib/secret.h"
 #include "proto/record.h"
-#include "services/ingress/bots.h"
 
 int64_t intake_event_id(struct span own, struct span request_id, size_t index)
 {
@@ -50,7 +49,7 @@ static enum dropped rules_of_site(
 		.agent = ev->user_agent,
 		.bot = client->bot || !site->refuses_bots
 			       ? client->bot
-			       : bots_listed(ev->user_agent, ev->referrer) };
+			       : bots_listed(in->bots, ev->user_agent, ev->referrer) };
 
 	ev->bot = asked.bot;
 	return snapshot_refuse(in->snapshot, site, &asked);

@@ -11,6 +11,7 @@
 #include "lib/journal/journal.h"
 #include "proto/dropped.h"
 #include "proto/event.h"
+#include "services/ingress/bots.h"
 #include "services/ingress/day.h"
 #include "services/ingress/recents.h"
 #include "services/ingress/refusals.h"
@@ -23,6 +24,7 @@ struct intake {
 	struct journal *journal;
 	struct refusals *refusals;
 	struct recents *recents;
+	struct bots *bots;
 	struct span tracker; /* source of the script for pages */
 	atomic_llong accepted, rejected;
 };

@@ -206,6 +206,9 @@ static int ingress_open(struct ingress *g, struct err *err)
 	if (!rc)
 		rc = recents_open(&g->intake.recents, err);
 	if (!rc)
+		rc = bots_open(
+			&g->intake.bots, g->settings.bot_agents, g->settings.spam_referrers, err);
+	if (!rc)
 		rc = pg_pool_open(&g->pool, g->settings.app_db, "footfall ingress",
 			DATABASE_CONNECTIONS, err);
 	if (!rc)
@@ -242,6 +245,7 @@ static void ingress_close(struct ingress *g)
 	sender_close(&g->sender, drain_ms(g));
 	refusals_close(&g->intake.refusals);
 	recents_close(&g->intake.recents);
+	bots_close(&g->intake.bots);
 	journal_close(&g->intake.journal);
 	snapshot_close(&g->intake.snapshot);
 	days_close(&g->intake.days);
@@ -326,6 +330,7 @@ static int ingress_run(struct ingress *g, struct err *err)
 		if (journal_failed(g->intake.journal))
 			return err_set(err, -EIO, "the journal takes nothing any more");
 		roll_when_asked(g);
+		bots_follow(g->intake.bots);
 		if (second % EXPIRE_EVERY_S == 0)
 			journal_expire(g->intake.journal);
 		if (second % REFUSALS_EVERY_S == 0)

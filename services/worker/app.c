@@ -216,6 +216,17 @@ int app_site(struct app *app, uint32_t site_id, const struct app_site **site, st
 	return 0;
 }
 
+size_t app_own_hosts(const struct app_site *site, struct span *own)
+{
+	struct span rest = span_of(site->hosts);
+	size_t count = 0;
+
+	own[count++] = span_of(site->domain);
+	for (; rest.len && count < APP_OWN_MOST; rest = span_from(rest, span_find(rest, '\n') + 1))
+		own[count++] = span_first(rest, span_find(rest, '\n'));
+	return count;
+}
+
 static void day_set(struct day_slot *slot, int64_t date, const PGresult *row)
 {
 	unsigned char key[32];

@@ -12,6 +12,9 @@
 
 struct app;
 
+#define APP_OWN_MOST                                                                               \
+	51 /* a site's domain and its further hosts (deploy/schema/app/0007_rules.sql) */
+
 /* A set of countries, by their two letters. */
 struct app_countries {
 	uint8_t bits[(26 * 26 + 7) / 8];
@@ -33,6 +36,9 @@ void app_close(struct app **app);
 /* A site, lent until the next call. -ECONNRESET, -EAGAIN: ask again later. */
 int app_site(struct app *app, uint32_t site_id, const struct app_site **site,
 	struct err *err) MUST_CHECK;
+
+/* The site's own hosts, lent by it: own has room for APP_OWN_MOST. How many they are. */
+size_t app_own_hosts(const struct app_site *site, struct span *own);
 
 /* The keys of a date (days since 1970-01-01), lent until the next call; NULL when they were
  * destroyed, or are due to be. Errors as above. */

@@ -109,9 +109,10 @@ int enrich_event(struct enrich *e, const struct event *ev, struct enriched *out,
 		return rc;
 	const struct ua_hints hints = { ev->ch_brands, ev->ch_platform, ev->ch_platform_version,
 		ev->ch_model, ev->ch_mobile };
-	const struct span own[] = { span_of(out->site->domain), ev->host };
+	struct span own[APP_OWN_MOST + 1] = { ev->host };
+	size_t owns = 1 + app_own_hosts(out->site, own + 1);
 
-	source_find(e->sources, ev, own, sizeof own / sizeof *own, &out->source);
+	source_find(e->sources, ev, own, owns, &out->source);
 	ua_parse(e->ua, ev->user_agent, &hints, &out->ua);
 	return 0;
 }

@@ -65,6 +65,8 @@ const refusals = [
   ['prefetching, where bots are refused', [], { bots: 'refuse' }, { headers: { 'Sec-Purpose': 'prefetch;prerender' } }, 'prefetch', {}],
   ['prefetching by older browsers', [], { bots: 'refuse' }, { headers: { 'X-Moz': 'prefetch' } }, 'prefetch', { headers: { Purpose: 'other' } }],
   ["the script's hint, where bots are refused", [], { bots: 'refuse' }, { body: { b: true } }, 'bot_hint', { body: { b: false } }],
+  ['a crawler, where bots are refused', [], { bots: 'refuse' }, { headers: { 'User-Agent': 'Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)' } }, 'bot', {}],
+  ['referrer spam, where bots are refused', [], { bots: 'refuse' }, { body: { r: 'https://www.semalt.com/x' } }, 'spam_referrer', { body: { r: 'https://semalt.example/' } }],
   ["GoatCounter's hint", [], { bots: 'refuse' }, { body: { b: 153 } }, 'bot_hint', { body: { b: 0 } }],
 ];
 
@@ -126,6 +128,9 @@ test('a further host names the site, and a list of names is refused name by name
   assert.equal(answer.headers['x-footfall-dropped'], 'unknown_site, ip');
   assert.equal(answer.headers['x-plausible-dropped'], '2');
   await waitFor(() => stack.events(site) === 2, 'both by the further host');
+  await send(site, { body: { u: `https://${site.domain}/linked`, r: `https://${name}/from` } });
+  await waitFor(() => stack.events(site) === 3, 'the third');
+  assert.equal(stack.sql('metrics', `select count(*) from event where site_id = ${site.site_id} and source <> 0`)[0][0], '0', 'it is no source');
   await counted(closed, 'ip', 1);
 });
 
