@@ -120,8 +120,12 @@ static bool sample_put(struct refusals *r, const struct site_refusals *site, int
 
 	if (ev) {
 		sample.host = ev->host;
-		sample.path = ev->path;
 		sample.agent = ev->user_agent;
+	}
+	/* Which pages people see who send to no site of ours, or to one that was removed, is not
+	 * ours to keep. */
+	if (ev && site->site_id) {
+		sample.path = ev->path;
 		sample.referrer = ev->referrer;
 	}
 	return !journal_put(r, &sample);

@@ -18,7 +18,8 @@ int refusals_open(struct refusals **out, struct journal *journal, struct err *er
 void refusals_close(struct refusals **refusals);
 
 /* Count one request, or one event of a request, of a site (0: of none that is known). The texts of
- * ev (host, path, agent, referrer; NULL: none could be read) and its origin serve as a sample. */
+ * ev (host, path, agent, referrer; NULL: none could be read) and its origin serve as a sample; of
+ * no known site only host, agent and origin. */
 void refusals_add(struct refusals *r, uint32_t site_id, enum dropped reason, const struct event *ev,
 	struct span origin);
 
