@@ -123,3 +123,17 @@ struct addr addr_of_client(
 	}
 	return client;
 }
+
+bool addr_is_of_proxies(
+	struct addr peer, struct span forwarded_for, const struct addr_nets *trusted)
+{
+	size_t start = forwarded_for.len;
+	struct addr last;
+
+	if (!addr_nets_hold(trusted, &peer))
+		return false;
+	while (start && forwarded_for.ptr[start - 1] != ',')
+		start--;
+	return !forwarded_for.len || (!addr_parse(&last, span_from(forwarded_for, start)) &&
+					     addr_nets_hold(trusted, &last));
+}

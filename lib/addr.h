@@ -44,4 +44,11 @@ bool addr_nets_hold(const struct addr_nets *nets, const struct addr *addr);
 struct addr addr_of_client(
 	struct addr peer, struct span forwarded_for, const struct addr_nets *trusted);
 
+/* Whether what a request says of its client (but for X-Forwarded-For) is a trusted proxy's word:
+ * the peer is trusted, and so is the last address of X-Forwarded-For, if there is one. The peer is
+ * our door as a rule, which adds there whom it took the request from, and hands on any other header
+ * of his. */
+bool addr_is_of_proxies(
+	struct addr peer, struct span forwarded_for, const struct addr_nets *trusted);
+
 #endif

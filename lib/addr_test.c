@@ -122,6 +122,32 @@ static void the_client_is_the_first_untrusted_address_from_the_right(void **stat
 	}
 }
 
+static void other_headers_are_believed_when_the_door_took_them_from_a_trusted_proxy(void **state)
+{
+	static const struct {
+		const char *peer, *forwarded;
+		bool believed;
+	} cases[] = {
+		{ "127.0.0.1", "", true },                       /* it says so itself */
+		{ "127.0.0.1", "203.0.113.9", false },           /* a client at the door */
+		{ "127.0.0.1", "203.0.113.9, 10.1.1.1", true },  /* a CDN at the door */
+		{ "127.0.0.1", "10.1.1.1, 203.0.113.9", false }, /* a client who feigns one */
+		{ "127.0.0.1", "203.0.113.9, rubbish", false },
+		{ "127.0.0.1", "203.0.113.9,", false },
+		{ "203.0.113.9", "", false },
+		{ "203.0.113.9", "10.1.1.1", false },
+	};
+	struct addr_nets trusted;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(addr_nets_parse(&trusted, "127.0.0.0/8,10.0.0.0/8", &err), 0);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		assert_int_equal(addr_is_of_proxies(parsed(cases[i].peer),
+					 span_of(cases[i].forwarded), &trusted),
+			cases[i].believed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -130,6 +156,8 @@ int main(void)
 		cmocka_unit_test(a_network_holds_its_addresses_only),
 		cmocka_unit_test(one_network_holds_what_its_bits_say),
 		cmocka_unit_test(the_client_is_the_first_untrusted_address_from_the_right),
+		cmocka_unit_test(
+			other_headers_are_believed_when_the_door_took_them_from_a_trusted_proxy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

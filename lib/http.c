@@ -104,6 +104,12 @@ struct addr http_client(const struct http_request *req, bool *from_proxy)
 		peer, http_header(req, "X-Forwarded-For"), req->server->options.trusted);
 }
 
+bool http_is_from_proxies(const struct http_request *req)
+{
+	return addr_is_of_proxies(
+		http_peer(req), http_header(req, "X-Forwarded-For"), req->server->options.trusted);
+}
+
 struct span http_bearer(const struct http_request *req)
 {
 	struct span header = http_header(req, "Authorization");

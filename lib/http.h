@@ -60,6 +60,8 @@ bool http_param(const struct http_request *req, const char *name, char *value, s
 struct addr http_client(const struct http_request *req, bool *from_proxy);
 /* Who is at the other end of the connection: the client or a proxy. */
 struct addr http_peer(const struct http_request *req);
+/* Whether its further headers are a trusted proxy's, as addr_is_of_proxies() sees it. */
+bool http_is_from_proxies(const struct http_request *req);
 /* Token of "Authorization: Bearer TOKEN", or an empty span. */
 struct span http_bearer(const struct http_request *req);
 

@@ -206,6 +206,21 @@ int pg_run_within(PGconn *conn, PGresult **out, const char *sql, int n, const ch
 		ms * 1000LL, out, err);
 }
 
+int pg_run_params(PGconn *conn, PGresult **out, const char *sql, int n,
+	const struct pg_param *params, struct err *err)
+{
+	const char *values[PG_PARAMS_MOST];
+	int lengths[PG_PARAMS_MOST], formats[PG_PARAMS_MOST];
+
+	for (int i = 0; i < n; i++) {
+		values[i] = params[i].value;
+		lengths[i] = (int)params[i].len;
+		formats[i] = params[i].is_binary;
+	}
+	return pg_run_sent(conn, PQsendQueryParams(conn, sql, n, NULL, values, lengths, formats, 0),
+		PATIENCE_US, out, err);
+}
+
 int pg_run_simple(PGconn *conn, const char *sql, struct err *err)
 {
 	return pg_run_sent(conn, PQsendQuery(conn, sql), PATIENCE_US, NULL, err);

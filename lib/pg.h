@@ -17,6 +17,7 @@
 #define FOOTFALL_PG_H
 
 #include <libpq-fe.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/err.h"
@@ -39,7 +40,19 @@ int pg_run(PGconn *conn, PGresult **out, const char *sql, int n, const char *con
 int pg_run_within(PGconn *conn, PGresult **out, const char *sql, int n, const char *const *params,
 	int ms, struct err *err) MUST_CHECK;
 
-/* The same for a statement with no parameters; several statements separated by ; are one
+/* A parameter that may be in PostgreSQL's binary form, as its type's receive function reads it. */
+struct pg_param {
+	const char *value; /* borrowed; NULL is SQL null */
+	size_t len;
+	bool is_binary; /* else text, with its NUL */
+};
+
+/* pg_run() of at most PG_PARAMS_MOST parameters of either form. */
+#define PG_PARAMS_MOST 64
+int pg_run_params(PGconn *conn, PGresult **out, const char *sql, int n,
+	const struct pg_param *params, struct err *err) MUST_CHECK;
+
+/* pg_run() of a statement with no parameters; several statements separated by ; are one
  * transaction. */
 int pg_run_simple(PGconn *conn, const char *sql, struct err *err) MUST_CHECK;
 

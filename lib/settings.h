@@ -49,6 +49,9 @@ struct settings {
 	char *ingress_links;
 	char *live_links;
 	char *geoip_db;
+	char *asn_db;
+	char *data_centres;
+	char *iso_codes;
 	char *ua_rules;
 	char *sources;
 	char *ai_assistants;

@@ -16,22 +16,28 @@
 #define KEY_FIELDS 3 /* of the last event of a part: visitor, id, ts */
 
 /* What visits_count() takes of events, in its order. */
-#define COLUMNS 19
+#define COLUMNS 32
 static const char part_sql[] =
 	"select count(*), (array_agg(visitor))[count(*)], (array_agg(id))[count(*)], "
 	"(array_agg(ts))[count(*)], "
-	"array_agg(ts), array_agg(visitor), array_agg(id), array_agg(kind), "
+	"array_agg((extract(epoch from ts) * 1000000)::bigint), array_agg(visitor), "
+	"array_agg(id), array_agg(kind), "
 	"array_agg(interactive), "
 	"array_agg(host), array_agg(page), array_agg(referrer), array_agg(source), "
 	"array_agg(country), "
 	"array_agg(browser), array_agg(browser_version), array_agg(os), array_agg(os_version), "
 	"array_agg(device), array_agg(language), array_agg(screen_width), array_agg(engaged_ms), "
-	"array_agg(scroll_depth) "
+	"array_agg(scroll_depth), array_agg(region), array_agg(city), array_agg(locale), "
+	"array_agg(channel), array_agg(utm_source), array_agg(utm_medium), "
+	"array_agg(utm_campaign), "
+	"array_agg(utm_term), array_agg(utm_content), array_agg(click_id), array_agg(brand), "
+	"array_agg(model), array_agg(bot) "
 	"from (select * from event where site_id = $1 and (visitor, id, ts) > ($2, $3, $4) "
 	"order by visitor, id, ts limit " PART ") part";
 static const char count_sql[] = "select visits_count($1, $2, rebuild_zone($1, $2), $3, $4, $5, $6, "
 				"$7, $8, $9, $10, $11, $12, "
-				"$13, $14, $15, $16, $17, $18, $19, $20, $21)";
+				"$13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, "
+				"$26, $27, $28, $29, $30, $31, $32, $33, $34)";
 
 struct rebuild {
 	struct stack stack;

@@ -5,7 +5,6 @@
 #include "lib/agents.h"
 #include "lib/spam.h"
 #include "lib/url.h"
-#include "proto/event.h"
 
 struct bots {
 	struct agents *agents;
@@ -44,15 +43,16 @@ void bots_follow(struct bots *bots)
 	spam_follow(bots->spam); /* agents follow by themselves */
 }
 
-uint8_t bots_listed(struct bots *bots, struct span user_agent, struct span referrer)
+bool bots_know_agent(struct bots *bots, struct span user_agent)
+{
+	return agent_is_bot(bots->agents, user_agent);
+}
+
+bool bots_know_referrer(struct bots *bots, struct span referrer)
 {
 	struct url url;
 
-	if (agent_is_bot(bots->agents, user_agent))
-		return EVENT_BOT_AGENT;
-	if (referrer.len && !url_split(&url, referrer) && spam_is_referrer(bots->spam, url.host))
-		return EVENT_BOT_SPAM;
-	return EVENT_BOT_NONE;
+	return referrer.len && !url_split(&url, referrer) && spam_is_referrer(bots->spam, url.host);
 }
 
 bool bots_prefetches(const struct http_request *req)

@@ -19,9 +19,12 @@ void bots_close(struct bots **bots);
 /* Read lists again that have changed. Now and then, from one thread. */
 void bots_follow(struct bots *bots);
 
-/* By the lists: enum event_bot. A microsecond or two, so only for sites that refuse bots: for the
- * others workers look. */
-uint8_t bots_listed(struct bots *bots, struct span user_agent, struct span referrer);
+/* Whether an agent is a crawler's: a microsecond, so only where the answer is needed at once; else
+ * workers look. */
+bool bots_know_agent(struct bots *bots, struct span user_agent);
+
+/* Whether a referrer (a URL) is a spammer's. */
+bool bots_know_referrer(struct bots *bots, struct span referrer);
 
 /* Whether the browser says that it fetches or renders the page before anybody asks for it:
  * Sec-Purpose (https://wicg.github.io/nav-speculation/prefetch.html), or Purpose and X-Moz of older

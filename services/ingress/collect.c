@@ -7,6 +7,7 @@
 
 #include "lib/clock.h"
 #include "lib/utf8.h"
+#include "services/ingress/cdn.h"
 #include "services/ingress/fields.h"
 #include "services/ingress/intake.h"
 #include "services/ingress/page.h"
@@ -21,7 +22,7 @@ struct collected {
 	struct page page;
 	char referrer[EVENT_REFERRER_MOST];
 	char agent[EVENT_AGENT_MOST];
-	char language[EVENT_LANGUAGE_MOST];
+	struct cdn cdn;
 	struct field_revenue revenue;
 	char *props, *metadata; /* owned */
 	struct span domains, own_id;
@@ -137,6 +138,9 @@ static const char *read_rest(struct collected *c, const struct object *body, str
 		c->ev.revenue = span_of(c->revenue.amount);
 		c->ev.currency = span_of(c->revenue.currency);
 	}
+	if (!field_text(&text, object_field(body, "l", "language"), SIZE_MAX, &ignored) &&
+		field_language(text).len)
+		c->ev.language = field_language(text);
 	c->ev.interactive = object_field(body, "i", "interactive").type != FIELD_FALSE;
 	c->ev.screen_width = width > 0 && width < 100000 ? (uint32_t)width : 0;
 	if (field_text(&c->own_id, object_field(body, "id", NULL), CLIENT_EVENT_ID_MOST, err))
@@ -163,10 +167,9 @@ static const char *read_body(struct collected *c, const struct object *body, str
 
 static void read_headers(struct collected *c, struct http_request *req)
 {
-	struct span language = field_accept_language(http_header(req, "Accept-Language"));
-
 	c->ev.user_agent = utf8_clean(c->agent, sizeof c->agent, http_header(req, "User-Agent"));
-	c->ev.language = utf8_clean(c->language, sizeof c->language, language);
+	c->ev.language = field_accept_language(http_header(req, "Accept-Language"));
+	cdn_read(&c->ev, &c->cdn, req);
 	c->ev.ts_us = clock_now_us();
 	c->address = http_client(req, &c->from_proxy);
 	c->client = intake_client(req, "/api/event");

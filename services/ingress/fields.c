@@ -287,13 +287,55 @@ int field_name(struct event *ev, struct span name, struct err *err)
 	return 0;
 }
 
+struct span field_language(struct span text)
+{
+	text = span_trim(text);
+	for (size_t i = 0; i < text.len; i++)
+		if (!isalnum((unsigned char)text.ptr[i]) && text.ptr[i] != '-' &&
+			text.ptr[i] != '_')
+			return SPAN("");
+	return text.len > EVENT_LANGUAGE_MOST ? SPAN("") : text;
+}
+
+/* A qvalue in thousandths: 0 or 1 and at most three digits behind a point; -1 for what is none. */
+static int quality(struct span text)
+{
+	int value = 0, digits = 0;
+
+	if (!text.len || text.len > 5 || (text.ptr[0] != '0' && text.ptr[0] != '1') ||
+		(text.len > 1 && text.ptr[1] != '.'))
+		return -1;
+	for (size_t i = 2; i < text.len; i++, digits++) {
+		if (!isdigit((unsigned char)text.ptr[i]))
+			return -1;
+		value = value * 10 + text.ptr[i] - '0';
+	}
+	for (; digits < 3; digits++)
+		value *= 10;
+	value += (text.ptr[0] - '0') * 1000;
+	return value <= 1000 ? value : -1;
+}
+
 struct span field_accept_language(struct span header)
 {
-	struct span first = span_first(header, span_find(header, ','));
+	struct span best = SPAN("");
+	int best_quality = 0;
 
-	first = span_trim(span_first(first, span_find(first, ';')));
-	for (size_t i = 0; i < first.len; i++)
-		if (!isalnum((unsigned char)first.ptr[i]) && first.ptr[i] != '-')
-			return SPAN("");
-	return first.len > EVENT_LANGUAGE_MOST ? SPAN("") : first;
+	while (header.len) {
+		struct span item = span_first(header, span_find(header, ','));
+		struct span language = field_language(span_first(item, span_find(item, ';')));
+		struct span weight = span_trim(span_from(item, span_find(item, ';') + 1));
+		int q = 1000;
+
+		header = span_from(header, item.len + 1);
+		if (span_equals_nocase(span_first(weight, 2), SPAN("q=")))
+			q = quality(span_from(weight, 2));
+		else if (weight.len)
+			q = -1;
+		if (language.len && q > best_quality) {
+			best = language;
+			best_quality = q;
+		}
+	}
+	return best;
 }

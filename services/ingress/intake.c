@@ -36,7 +36,17 @@ struct client intake_client(const struct http_request *req, const char *way)
 		.bot = bots_prefetches(req) ? EVENT_BOT_PREFETCH : EVENT_BOT_NONE };
 }
 
-/* Sites that mark bots have them looked for in lists behind us. */
+/* Who sent the event, if no person: its request's own word, then the lists. */
+static enum event_bot bot_of(struct intake *in, const struct site *site, const struct event *ev,
+	const struct client *client)
+{
+	if (client->bot)
+		return client->bot;
+	if (site->refuses_bots && bots_know_agent(in->bots, ev->user_agent))
+		return EVENT_BOT_AGENT;
+	return bots_know_referrer(in->bots, ev->referrer) ? EVENT_BOT_SPAM : EVENT_BOT_NONE;
+}
+
 static enum dropped rules_of_site(
 	struct intake *in, const struct site *site, struct event *ev, const struct client *client)
 {
@@ -47,9 +57,7 @@ static enum dropped rules_of_site(
 		.host = ev->host,
 		.path = ev->path,
 		.agent = ev->user_agent,
-		.bot = client->bot || !site->refuses_bots
-			       ? client->bot
-			       : bots_listed(in->bots, ev->user_agent, ev->referrer) };
+		.bot = (uint8_t)bot_of(in, site, ev, client) };
 
 	ev->bot = asked.bot;
 	return snapshot_refuse(in->snapshot, site, &asked);

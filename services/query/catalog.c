@@ -37,6 +37,7 @@ static const struct dimension dimensions[] = {
 	{ "visit:entry_page", LEVEL_VISIT, "entry", NOT_SET, 2 },
 	{ "visit:exit_page", LEVEL_VISIT, "exit", NOT_SET, 3 },
 	{ "visit:country", LEVEL_VISIT, "country", NOT_SET, 7 },
+	{ "visit:country_name", LEVEL_VISIT, "country", NOT_SET, 7, .is_country = true },
 	{ "visit:browser", LEVEL_VISIT, "browser", NOT_SET, 8 },
 	{ "visit:browser_version", LEVEL_VISIT, "browser_version", NOT_SET },
 	{ "visit:os", LEVEL_VISIT, "os", NOT_SET, 9 },
@@ -60,7 +61,6 @@ static const struct dimension dimensions[] = {
 	{ "visit:utm_term" },
 	{ "visit:region" },
 	{ "visit:city" },
-	{ "visit:country_name" },
 	{ "visit:region_name" },
 	{ "visit:city_name" },
 };

@@ -39,6 +39,7 @@ struct dimension {
 	const char *unknown; /* what a 0 is shown as */
 	int rollup;          /* its number in the rollups; 0: it has none */
 	const char *entered; /* of events: the column of visit with what it began with, or NULL */
+	bool is_country;     /* shown by the name of the country whose code it is */
 };
 
 #define ROLLUP_ENTRY 2 /* the rollup of entry pages */

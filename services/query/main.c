@@ -7,6 +7,7 @@
 
 #include "lib/http.h"
 #include "lib/http_client.h"
+#include "lib/iso.h"
 #include "lib/log.h"
 #include "lib/secret.h"
 #include "lib/settings.h"
@@ -18,10 +19,25 @@
 
 #define APP_CONNECTIONS 4
 
+static int names_read(struct query *query, const char *iso_codes, struct err *err)
+{
+	struct iso *countries;
+	int rc = iso_open(&countries, iso_codes, ISO_COUNTRIES, err);
+
+	if (rc)
+		return rc;
+	query->country_names = iso_json(countries);
+	iso_close(&countries);
+	return query->country_names ? 0 : err_set(err, -ENOMEM, "names of countries");
+}
+
 static int query_open(struct query *query, const struct settings *s, struct err *err)
 {
-	int rc = pg_pool_open(&query->app_db, s->app_db, "footfall-query", APP_CONNECTIONS, err);
+	int rc = names_read(query, s->iso_codes, err);
 
+	if (!rc)
+		rc = pg_pool_open(
+			&query->app_db, s->app_db, "footfall-query", APP_CONNECTIONS, err);
 	if (!rc)
 		rc = pg_pool_open(&query->metrics_db, s->metrics_db, "footfall-query",
 			QUERY_CONNECTIONS, err);
@@ -96,6 +112,7 @@ int main(int argc, char **argv)
 	live_close(&query.live);
 	pg_pool_close(&query.metrics_db);
 	pg_pool_close(&query.app_db);
+	free(query.country_names);
 	settings_clear(&s);
 	if (rc && rc != -ECANCELED)
 		log_error("query: %s", err.msg);

@@ -88,6 +88,7 @@ bool query_credential(struct query *query, struct http_request *req, struct cred
 
 struct report {
 	struct request request;
+	const char *country_names;
 	struct site site;
 	struct period period;
 	PGresult *rows, *labels;
@@ -115,7 +116,8 @@ static int report_rows(struct report *r, PGconn *conn, struct err *err)
 		[SQL_FIRST_MONTH] = r->period.first_month,
 		[SQL_END_MONTH] = r->period.end_month,
 		[SQL_LIMIT] = limit,
-		[SQL_OFFSET] = offset };
+		[SQL_OFFSET] = offset,
+		[SQL_COUNTRY_NAMES] = r->country_names };
 	const char *params[SQL_PARAMS_MOST];
 	int rc = sql_build(&sql, request, r->period.whole_days, err);
 
@@ -216,7 +218,7 @@ void report_query(struct http_request *req, void *service)
 {
 	struct query *query = service;
 	struct credential credential;
-	struct report report = { .rows = NULL };
+	struct report report = { .country_names = query->country_names };
 	struct err err = { 0 };
 	struct span body;
 	int rc;

@@ -51,6 +51,7 @@ static const struct {
 	[SQL_END_MONTH] = { "end_month", "date" },
 	[SQL_LIMIT] = { "limit", "bigint" },
 	[SQL_OFFSET] = { "offset", "bigint" },
+	[SQL_COUNTRY_NAMES] = { "country_names", "jsonb" },
 };
 
 /* The number of a parameter in this statement; it gets one when it is first used, since PostgreSQL
@@ -135,6 +136,16 @@ static const struct facts single_events = { "event", { "(e.ts at time zone {zone
 	"e.ts between v.start_ts and v.end_ts", "e.kind in (1, 2)",
 	"e.ts >= {starts} and e.ts < {ends}", "v", "(e.kind = 1)::integer", "1" };
 
+/* Whether an earlier dimension tells the same, as a code does of a name. */
+static bool is_repeated(const struct request *req, int i)
+{
+	for (int k = 0; k < i; k++)
+		if (req->dimensions[k]->level == req->dimensions[i]->level &&
+			!strcmp(req->dimensions[k]->column, req->dimensions[i]->column))
+			return true;
+	return false;
+}
+
 static enum source source_of(const struct request *req, bool whole_days)
 {
 	int others = 0, rolled = 0;
@@ -144,6 +155,8 @@ static enum source source_of(const struct request *req, bool whole_days)
 
 		if (d->level == LEVEL_EVENT || !strcmp(d->column, "hour"))
 			return FROM_EVENTS;
+		if (is_repeated(req, i))
+			continue;
 		others += d->level != LEVEL_TIME;
 		rolled += d->rollup > 0;
 	}
@@ -405,7 +418,8 @@ static void put_parts_of_rollups(struct builder *b)
 	int dimension = 0;
 
 	for (int i = 0; i < b->req->dimension_count; i++)
-		dimension += b->req->dimensions[i]->rollup; /* one has it, at most */
+		if (b->req->dimensions[i]->rollup) /* all that have one have the same */
+			dimension = b->req->dimensions[i]->rollup;
 	put_select(b);
 	put_dimensions(b, &of_rollup, false);
 	put_counters(b, exprs);
@@ -531,8 +545,10 @@ static void put_named(struct builder *b)
 			putf(b, ", g.d%d::text as t%d", i, i);
 		else
 			putf(b,
-				",\n    coalesce((select s.value from string s where s.site_id ="
+				",\n    coalesce((select %s from string s where s.site_id ="
 				" {site} and s.id = g.d%d), '%s') as t%d",
+				d->is_country ? "coalesce({country_names} ->> s.value, s.value)"
+					      : "s.value",
 				i, d->unknown, i);
 	}
 	put(b, "\n  from ");

@@ -20,6 +20,7 @@ enum sql_param {
 	SQL_END_MONTH,
 	SQL_LIMIT,
 	SQL_OFFSET,
+	SQL_COUNTRY_NAMES, /* a JSON object by code */
 	SQL_PARAMS_MOST
 };
 

@@ -77,7 +77,7 @@ static void months_stand_for_their_days_only_where_no_days_are_told(void **state
 static void every_parameter_is_numbered_once_and_used(void **state)
 {
 	const char *text = build("[\"visitors\",\"visits\",\"percentage\",\"visit_duration\"]",
-		",\"dimensions\":[\"time:week\",\"event:page\",\"visit:exit_page\"],"
+		",\"dimensions\":[\"time:week\",\"event:page\",\"visit:country_name\"],"
 		"\"include\":{\"total_rows\":true}");
 	char number[20];
 
@@ -91,7 +91,7 @@ static void every_parameter_is_numbered_once_and_used(void **state)
 	}
 	assert_lacks(text, "{");
 	build("[\"visitors\"]", "");
-	assert_int_equal(built.param_count, SQL_PARAMS_MOST - 3); /* no zone, no instants */
+	assert_int_equal(built.param_count, SQL_PARAMS_MOST - 4); /* no zone, instants, names */
 }
 
 static void ids_are_grouped_before_they_become_texts(void **state)
@@ -108,13 +108,30 @@ static void ids_are_grouped_before_they_become_texts(void **state)
 	assert_has(text, "order by t0 collate \"C\" asc");
 }
 
+static void a_code_and_its_name_are_one_dimension_to_the_tables(void **state)
+{
+	static const char *const but_rollups[] = { "from visit v", "from event e", NULL };
+	const char *text = build("[\"visitors\",\"visits\"]",
+		",\"dimensions\":[\"visit:country\",\"visit:country_name\"]");
+
+	(void)state;
+	assert_reads(text,
+		"from rollup_month where site_id = $1::integer and build = $2::integer"
+		" and dimension = 7 ",
+		but_rollups);
+	assert_has(text, "::jsonb ->> s.value");
+	assert_has(
+		build("[\"visits\"]", ",\"dimensions\":[\"visit:country_name\",\"visit:browser\"]"),
+		"from visit v");
+}
+
 /* Whatever is asked for, all counters of all parts stand in one order. */
 static void every_metric_and_dimension_builds_alone_and_together(void **state)
 {
 	static const char *const dimensions[] = { "event:page", "visit:source", "visit:referrer",
-		"visit:country", "visit:browser", "visit:browser_version", "visit:os",
-		"visit:os_version", "visit:device", "visit:entry_page", "visit:exit_page", "time",
-		"time:hour", "time:day", "time:week", "time:month" };
+		"visit:country", "visit:country_name", "visit:browser", "visit:browser_version",
+		"visit:os", "visit:os_version", "visit:device", "visit:entry_page",
+		"visit:exit_page", "time", "time:hour", "time:day", "time:week", "time:month" };
 	static const char all[] = "[\"visitors\",\"visits\",\"pageviews\",\"events\","
 				  "\"views_per_visit\",\"bounce_rate\",\"visit_duration\","
 				  "\"percentage\"]";
@@ -136,6 +153,7 @@ int main(void)
 		cmocka_unit_test(months_stand_for_their_days_only_where_no_days_are_told),
 		cmocka_unit_test(every_parameter_is_numbered_once_and_used),
 		cmocka_unit_test(ids_are_grouped_before_they_become_texts),
+		cmocka_unit_test(a_code_and_its_name_are_one_dimension_to_the_tables),
 		cmocka_unit_test(every_metric_and_dimension_builds_alone_and_together),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);

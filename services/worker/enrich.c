@@ -2,19 +2,20 @@
 
 #include <stdlib.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
+#include "services/worker/screen.h"
 
 struct enrich {
 	struct ua_rules *ua;
-	struct geo_db *geo;
+	struct places *places;
 	struct sources *sources;
 	struct app *app;
-	bool geo_damaged;          /* as was said in the log */
-	int64_t lost_address_date; /* likewise, the last one */
+	int64_t lost_address_date; /* as was said in the log, the last one */
 };
 
-int enrich_open(struct enrich **out, const char *ua_rules, const char *bot_agents,
-	const char *geoip_db, const struct known_files *sources, struct app *app, struct err *err)
+int enrich_open(
+	struct enrich **out, const struct enrich_files *files, struct app *app, struct err *err)
 {
 	struct enrich *e = calloc(1, sizeof *e);
 	int rc;
@@ -22,11 +23,11 @@ int enrich_open(struct enrich **out, const char *ua_rules, const char *bot_agent
 	if (!e)
 		return err_set(err, -ENOMEM, "enrich");
 	e->app = app;
-	rc = ua_rules_open(&e->ua, ua_rules, bot_agents, err);
+	rc = places_open(&e->places, &files->place, err);
 	if (!rc)
-		rc = geo_open(&e->geo, geoip_db, err);
+		rc = ua_rules_open(&e->ua, files->ua_rules, files->bot_agents, err);
 	if (!rc)
-		rc = sources_open(&e->sources, sources, err);
+		rc = sources_open(&e->sources, &files->sources, err);
 	if (rc)
 		enrich_close(&e);
 	else
@@ -39,7 +40,7 @@ void enrich_close(struct enrich **e_p)
 	if (!*e_p)
 		return;
 	ua_rules_close(&(*e_p)->ua);
-	geo_close(&(*e_p)->geo);
+	places_close(&(*e_p)->places);
 	sources_close(&(*e_p)->sources);
 	free(*e_p);
 	*e_p = NULL;
@@ -47,26 +48,31 @@ void enrich_close(struct enrich **e_p)
 
 void enrich_follow(struct enrich *e)
 {
+	int64_t now = clock_mono_us();
+
+	places_follow(e->places, now);
+	ua_rules_follow(e->ua, now);
 	sources_follow(e->sources);
 }
 
-/* Open the address with its date's key, look the place up, and forget the address. */
-static int enrich_place(struct enrich *e, const struct event *ev, struct geo *geo, struct err *err)
+/* Open the address with its date's key. *known is false when there is none or nobody can know any
+ * more. */
+static int enrich_client(
+	struct enrich *e, const struct event *ev, struct addr *client, bool *known, struct err *err)
 {
 	const struct event_day_keys *keys;
-	struct addr client;
 	struct err ignored;
 	int rc;
 
-	memset(geo, 0, sizeof *geo);
+	*known = false;
 	if (!ev->address.len)
 		return 0;
 	rc = app_day_keys(e->app, ev->address_date, &keys, err);
-	if (rc || !keys) /* the key was destroyed: nobody can know any more */
+	if (rc || !keys) /* the key was destroyed */
 		return rc;
 	/* Sealed with an earlier key of the date: of an older one a key is made again when events
 	 * of it come, and of any when the app database was lost. */
-	if (event_unseal(&client, keys, ev->site_id, ev->address, &ignored)) {
+	if (event_unseal(client, keys, ev->site_id, ev->address, &ignored)) {
 		if (ev->address_date != e->lost_address_date)
 			log_warn("enrich: places are unknown, the date has another key by now: %s "
 				 "site=%u date=%lld",
@@ -74,11 +80,23 @@ static int enrich_place(struct enrich *e, const struct event *ev, struct geo *ge
 		e->lost_address_date = ev->address_date;
 		return 0;
 	}
-	if (geo_find(e->geo, &client, geo, &ignored) && !e->geo_damaged) {
-		e->geo_damaged = true;
-		log_error("enrich: %s", ignored.msg);
-	}
-	memset(&client, 0, sizeof client);
+	*known = true;
+	return 0;
+}
+
+/* Look the place up, and forget the address. */
+static int enrich_place(
+	struct enrich *e, const struct event *ev, struct place *place, struct err *err)
+{
+	const struct place_hint hint = { ev->cdn_country, ev->cdn_region, ev->cdn_city };
+	struct addr client;
+	bool known;
+	int rc = enrich_client(e, ev, &client, &known, err);
+
+	if (rc)
+		return rc;
+	places_find(e->places, known ? &client : NULL, &hint, place);
+	explicit_bzero(&client, sizeof client);
 	return 0;
 }
 
@@ -104,7 +122,7 @@ int enrich_event(struct enrich *e, const struct event *ev, struct enriched *out,
 	int rc = site_find(e, ev->site_id, &out->site, err);
 
 	if (!rc)
-		rc = enrich_place(e, ev, &out->geo, err);
+		rc = enrich_place(e, ev, &out->place, err);
 	if (rc)
 		return rc;
 	const struct ua_hints hints = { ev->ch_brands, ev->ch_platform, ev->ch_platform_version,
@@ -114,5 +132,7 @@ int enrich_event(struct enrich *e, const struct event *ev, struct enriched *out,
 
 	source_find(e->sources, ev, own, owns, &out->source);
 	ua_parse(e->ua, ev->user_agent, &hints, &out->ua);
+	locale_parse(&out->locale, ev->language);
+	out->screen = screen_class(ev->screen_width);
 	return 0;
 }

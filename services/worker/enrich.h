@@ -5,7 +5,8 @@
 #include "lib/err.h"
 #include "proto/event.h"
 #include "services/worker/app.h"
-#include "services/worker/geo.h"
+#include "services/worker/locale.h"
+#include "services/worker/place.h"
 #include "services/worker/source.h"
 #include "services/worker/ua.h"
 
@@ -17,12 +18,20 @@ struct enriched {
 	const struct app_site *site;
 	struct ua ua;
 	struct source source;
-	struct geo geo;
+	struct place place;
+	struct locale locale;
+	const char *screen; /* screen.h's class */
 };
 
-/* app is borrowed until enrich_close(). */
-int enrich_open(struct enrich **out, const char *ua_rules, const char *bot_agents,
-	const char *geoip_db, const struct known_files *sources, struct app *app,
+/* Paths of what is looked up in. */
+struct enrich_files {
+	const char *ua_rules, *bot_agents;
+	struct place_files place;
+	struct known_files sources;
+};
+
+/* app and the paths are borrowed until enrich_close(). */
+int enrich_open(struct enrich **out, const struct enrich_files *files, struct app *app,
 	struct err *err) MUST_CHECK;
 void enrich_close(struct enrich **enrich);
 

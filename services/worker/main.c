@@ -19,6 +19,7 @@
 #include "services/worker/link.h"
 
 #define IDLE_MS         500
+#define MORE_MS         2 /* after which no more is on its way: records come one behind the other */
 #define WANTED_EVERY_US (2 * US_PER_SECOND) /* how often to look for what is wanted again */
 
 struct worker {
@@ -77,13 +78,19 @@ static int worker_open(struct worker *w, struct err *err)
 		.service = w,
 		.ready = worker_ready,
 		.metrics = worker_metrics };
-	const struct known_files sources = { {
-		[LIST_OWN] = s->sources,
-		[LIST_ASSISTANTS] = s->ai_assistants,
-		[LIST_REFERRERS] = s->referrers,
-		[LIST_SOCIALS] = s->socials,
-		[LIST_ENGINES] = s->search_engines,
-	} };
+	const struct enrich_files files = { .ua_rules = s->ua_rules,
+		.bot_agents = s->bot_agents,
+		.place = { .geoip_db = s->geoip_db,
+			.asn_db = s->asn_db,
+			.data_centres = s->data_centres,
+			.iso_codes = s->iso_codes },
+		.sources = { {
+			[LIST_OWN] = s->sources,
+			[LIST_ASSISTANTS] = s->ai_assistants,
+			[LIST_REFERRERS] = s->referrers,
+			[LIST_SOCIALS] = s->socials,
+			[LIST_ENGINES] = s->search_engines,
+		} } };
 	int rc = secret_init(err);
 
 	if (!rc && !(w->hold = hold_new()))
@@ -91,8 +98,7 @@ static int worker_open(struct worker *w, struct err *err)
 	if (!rc)
 		rc = app_open(&w->app, s->app_db, err);
 	if (!rc)
-		rc = enrich_open(
-			&w->enrich, s->ua_rules, s->bot_agents, s->geoip_db, &sources, w->app, err);
+		rc = enrich_open(&w->enrich, &files, w->app, err);
 	if (!rc)
 		rc = apply_open(&w->apply, s->metrics_db, w->enrich, err);
 	if (!rc)
@@ -146,7 +152,8 @@ static void record_hold(struct worker *w, zmq_msg_t *msg, unsigned link)
 	}
 }
 
-/* Gather what is there, waiting only when there is nothing to do. */
+/* Gather what is there and on its way, waiting for long only when there is nothing to do: a large
+ * batch costs the database half as much an event as a small one. */
 static void gather(struct worker *w)
 {
 	int wait_ms = hold_wait_ms(w->hold, IDLE_MS);
@@ -167,7 +174,7 @@ static void gather(struct worker *w)
 		zmq_msg_close(&msg);
 		if (!got)
 			return;
-		wait_ms = 0;
+		wait_ms = MORE_MS;
 	} while (!hold_is_full(w->hold));
 }
 

@@ -9,10 +9,19 @@
 #define KEEP_BYTES (256 << 10) /* of a column's buffer, between two uses */
 #define SEEN_FIRST 1024
 
-/* A PostgreSQL array as text, "{1,2,…": the closing brace comes when it is used. */
+/* The types of PostgreSQL's catalog that columns have (pg_type.dat). Numbers go in the binary form
+ * of an array (array_recv() in its arrayfuncs.c), big-endian: how many dimensions, whether there
+ * are nulls, the type; of the dimension its length and first subscript; then each element behind
+ * its length, which is -1 for null. It is half as long as text, and neither side prints or parses.
+ * TEXT: an array as text, "{1,2,…", of any type. */
+enum type { TEXT = 0, BOOL = 16, INT8 = 20, INT2 = 21, INT4 = 23 };
+#define ARRAY_HEAD 20
+
+/* An array: its head or closing brace is put when it is used. */
 struct column {
-	char *text;
+	char *bytes;
 	size_t len, size;
+	uint32_t count;
 };
 
 /* In the order of events_apply()'s parameters behind the site and its zone. */
@@ -44,8 +53,44 @@ enum column_name {
 	CURRENCY,
 	PROPS,
 	METADATA,
+	REGION,
+	CITY,
+	LOCALE,
+	CHANNEL,
+	UTM_SOURCE,
+	UTM_MEDIUM,
+	UTM_CAMPAIGN,
+	UTM_TERM,
+	UTM_CONTENT,
+	CLICK_ID,
+	BRAND,
+	MODEL,
+	BOT,
 	COLUMNS
 };
+
+static enum type type_of(enum column_name name)
+{
+	switch (name) {
+	case STRING_VALUE:
+	case REVENUE:
+	case CURRENCY:
+	case PROPS:
+	case METADATA:
+		return TEXT;
+	case INTERACTIVE:
+		return BOOL;
+	case KIND:
+	case SCROLL_DEPTH:
+	case BOT:
+		return INT2;
+	case SCREEN_WIDTH:
+	case ENGAGED_MS:
+		return INT4;
+	default:
+		return INT8;
+	}
+}
 
 _Static_assert(COLUMNS + 2 == ROWS_PARAMS, "the site, its zone, then the columns");
 
@@ -71,7 +116,7 @@ void rows_close(struct rows **rows)
 	if (!*rows)
 		return;
 	for (int i = 0; i < COLUMNS; i++)
-		free((*rows)->column[i].text);
+		free((*rows)->column[i].bytes);
 	free((*rows)->seen);
 	free(*rows);
 	*rows = NULL;
@@ -86,11 +131,12 @@ void rows_begin(struct rows *rows, uint32_t site_id)
 		struct column *c = &rows->column[i];
 
 		if (c->size > KEEP_BYTES) {
-			free(c->text);
-			c->text = NULL;
+			free(c->bytes);
+			c->bytes = NULL;
 			c->size = 0;
 		}
 		c->len = 0;
+		c->count = 0;
 	}
 	if (rows->seen_size > SEEN_FIRST) {
 		free(rows->seen);
@@ -102,23 +148,65 @@ void rows_begin(struct rows *rows, uint32_t site_id)
 		memset(rows->seen, 0, rows->seen_size * sizeof *rows->seen);
 }
 
-/* Room for n more bytes in a column; NULL when memory is out. */
+/* Room for an element of n bytes at a column's end; NULL when memory is out. */
 static char *column_room(struct rows *rows, enum column_name name, size_t n)
 {
 	struct column *c = &rows->column[name];
+	size_t head = c->len || type_of(name) == TEXT ? 0 : ARRAY_HEAD;
 
-	if (c->len + n > c->size) {
+	if (c->len + head + n > c->size) {
 		size_t size = (c->len + n) * 2 < 4096 ? 4096 : (c->len + n) * 2;
-		char *grown = realloc(c->text, size);
+		char *grown = realloc(c->bytes, size);
 
 		if (!grown) {
 			rows->no_memory = true;
 			return NULL;
 		}
-		c->text = grown;
+		c->bytes = grown;
 		c->size = size;
 	}
-	return c->text + c->len;
+	c->len += head;
+	return c->bytes + c->len;
+}
+
+static void put_be(char *at, uint64_t value, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i++)
+		at[i] = (char)(value >> 8 * (bytes - 1 - i));
+}
+
+/* A number as its column's type has it; false as 0. */
+static void put_int(struct rows *rows, enum column_name name, int64_t value)
+{
+	enum type type = type_of(name);
+	size_t bytes = type == INT8 ? 8 : type == INT4 ? 4 : type == INT2 ? 2 : 1;
+	char *at = column_room(rows, name, 4 + bytes);
+
+	if (!at)
+		return;
+	put_be(at, bytes, 4);
+	put_be(at + 4, (uint64_t)value, bytes);
+	rows->column[name].len += 4 + bytes;
+	rows->column[name].count++;
+}
+
+static void put_null(struct rows *rows, enum column_name name)
+{
+	char *at = column_room(rows, name, 4);
+
+	if (!at)
+		return;
+	put_be(at, UINT32_MAX, 4);
+	rows->column[name].len += 4;
+	rows->column[name].count++;
+}
+
+static void put_int_or_null(struct rows *rows, enum column_name name, int64_t value, bool known)
+{
+	if (known)
+		put_int(rows, name, value);
+	else
+		put_null(rows, name);
 }
 
 static void put_raw(struct rows *rows, enum column_name name, struct span text)
@@ -130,22 +218,6 @@ static void put_raw(struct rows *rows, enum column_name name, struct span text)
 	at[0] = rows->column[name].len ? ',' : '{';
 	memcpy(at + 1, text.ptr, text.len);
 	rows->column[name].len += text.len + 1;
-}
-
-static void put_int(struct rows *rows, enum column_name name, int64_t value)
-{
-	char text[24];
-	int len = snprintf(text, sizeof text, "%lld", (long long)value);
-
-	put_raw(rows, name, (struct span){ text, (size_t)len });
-}
-
-static void put_int_or_null(struct rows *rows, enum column_name name, int64_t value, bool known)
-{
-	if (known)
-		put_int(rows, name, value);
-	else
-		put_raw(rows, name, SPAN("NULL"));
 }
 
 /* A text as an array's element: quoted, with \ before \ and ". */
@@ -211,40 +283,80 @@ static bool seen_add(struct rows *rows, int64_t id)
 	return true;
 }
 
-/* A text interned: its id in the column, and once a batch the text itself. Empty is 0. */
-static void put_string(struct rows *rows, enum column_name name, struct span text)
+/* A text's id, and once a batch the text itself. */
+static int64_t string_id(struct rows *rows, struct span text)
 {
-	int64_t id = text.len ? id64(text.ptr, text.len, NULL, 0) : 0;
+	int64_t id = id64(text.ptr, text.len, NULL, 0);
 
-	put_int(rows, name, id);
-	if (id && seen_add(rows, id)) {
+	if (seen_add(rows, id)) {
 		put_int(rows, STRING_ID, id);
 		put_text(rows, STRING_VALUE, text);
 	}
+	return id;
+}
+
+/* A text interned; empty is 0. */
+static void put_string(struct rows *rows, enum column_name name, struct span text)
+{
+	put_int(rows, name, text.len ? string_id(rows, text) : 0);
+}
+
+/* The same where most have none: empty is null. */
+static void put_string_or_null(struct rows *rows, enum column_name name, struct span text)
+{
+	if (text.len)
+		put_int(rows, name, string_id(rows, text));
+	else
+		put_null(rows, name);
+}
+
+/* A place that has an id and a name, "CH-ZH Zurich": the id, which has no space, a space, the name.
+ * Either may be empty; without both it is null. */
+static void put_place(
+	struct rows *rows, enum column_name name, const char *id, const char *place_name)
+{
+	char text[GEO_REGION_SIZE + GEO_NAME_SIZE + 16];
+
+	snprintf(text, sizeof text, "%s %s", id, place_name);
+	put_string_or_null(rows, name, *id || *place_name ? span_of(text) : SPAN(""));
+}
+
+enum event_bot rows_bot(const struct event *ev, const struct enriched *more)
+{
+	if (ev->bot)
+		return ev->bot;
+	if (more->ua.is_bot)
+		return EVENT_BOT_AGENT;
+	return more->place.is_data_centre ? EVENT_BOT_DATA_CENTRE : EVENT_BOT_NONE;
 }
 
 int rows_add(
 	struct rows *rows, const struct event *ev, const struct enriched *more, struct err *err)
 {
+	const struct geo *geo = &more->place.geo;
+	char city_id[16] = "";
+
+	if (geo->city_id)
+		snprintf(city_id, sizeof city_id, "%u", geo->city_id);
 	snprintf(rows->zone, sizeof rows->zone, "%s", more->site->zone);
 	put_int(rows, TS_US, ev->ts_us);
 	put_int(rows, VISITOR, ev->visitor);
 	put_int(rows, ID, ev->id);
 	put_int(rows, KIND, ev->kind);
-	put_raw(rows, INTERACTIVE, ev->interactive ? SPAN("t") : SPAN("f"));
+	put_int(rows, INTERACTIVE, ev->interactive);
 	put_string(rows, NAME, ev->name);
 	put_string(rows, HOST, ev->host);
 	put_string(rows, PAGE, ev->path);
 	put_string(rows, TITLE, ev->title);
 	put_string(rows, REFERRER, more->source.referrer);
 	put_string(rows, SOURCE, more->source.name);
-	put_string(rows, COUNTRY, span_of(more->geo.country));
+	put_string(rows, COUNTRY, span_of(geo->country));
 	put_string(rows, BROWSER, span_of(more->ua.browser));
 	put_string(rows, BROWSER_VERSION, span_of(more->ua.browser_version));
 	put_string(rows, OS, span_of(more->ua.os));
 	put_string(rows, OS_VERSION, span_of(more->ua.os_version));
 	put_string(rows, DEVICE, span_of(more->ua.device));
-	put_string(rows, LANGUAGE, ev->language);
+	put_string(rows, LANGUAGE, span_of(more->locale.language));
 	put_int_or_null(rows, SCREEN_WIDTH, ev->screen_width, ev->screen_width != 0);
 	put_int_or_null(rows, ENGAGED_MS, ev->engaged_ms < INT32_MAX ? ev->engaged_ms : INT32_MAX,
 		ev->engaged_ms >= 0);
@@ -253,6 +365,19 @@ int rows_add(
 	put_text_or_null(rows, CURRENCY, ev->currency);
 	put_text_or_null(rows, PROPS, ev->props);
 	put_text_or_null(rows, METADATA, ev->metadata);
+	put_place(rows, REGION, geo->region, geo->region_name);
+	put_place(rows, CITY, city_id, geo->city);
+	put_string_or_null(rows, LOCALE, span_of(more->locale.locale));
+	put_string_or_null(rows, CHANNEL, channel_name(more->source.channel));
+	put_string_or_null(rows, UTM_SOURCE, ev->utm_source);
+	put_string_or_null(rows, UTM_MEDIUM, ev->utm_medium);
+	put_string_or_null(rows, UTM_CAMPAIGN, ev->utm_campaign);
+	put_string_or_null(rows, UTM_TERM, ev->utm_term);
+	put_string_or_null(rows, UTM_CONTENT, ev->utm_content);
+	put_string_or_null(rows, CLICK_ID, ev->click_id);
+	put_string_or_null(rows, BRAND, span_of(more->ua.brand));
+	put_string_or_null(rows, MODEL, span_of(more->ua.model));
+	put_int(rows, BOT, rows_bot(ev, more));
 	rows->count++;
 	return rows->no_memory ? err_set(err, -ENOMEM, "rows: no memory for a batch") : 0;
 }
@@ -262,18 +387,36 @@ uint32_t rows_count(const struct rows *rows)
 	return rows->count;
 }
 
-int rows_params(struct rows *rows, const char *params[ROWS_PARAMS], struct err *err)
+/* The head of a binary array; without an element it has no dimension. Nulls are said to be
+ * possible: what is said of them is not looked at. */
+static void array_head(char head[ARRAY_HEAD], enum type type, uint32_t count)
 {
-	params[0] = rows->site;
-	params[1] = rows->zone;
+	const uint32_t words[] = { count ? 1 : 0, 1, type, count, 1 };
+
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		put_be(head + 4 * i, words[i], 4);
+}
+
+int rows_params(struct rows *rows, struct pg_param params[ROWS_PARAMS], struct err *err)
+{
+	params[0] = (struct pg_param){ .value = rows->site };
+	params[1] = (struct pg_param){ .value = rows->zone };
 	for (int i = 0; i < COLUMNS; i++) {
+		struct column *c = &rows->column[i];
+		enum type type = type_of((enum column_name)i);
 		char *at = column_room(rows, (enum column_name)i, 3);
 
 		if (!at)
 			return err_set(err, -ENOMEM, "rows: no memory for a batch");
-		/* Without an element ("{" was never put) the array is empty. */
-		memcpy(at, rows->column[i].len ? "}" : "{}", rows->column[i].len ? 2 : 3);
-		params[i + 2] = rows->column[i].text;
+		if (type == TEXT) /* without an element ("{" was never put) it is empty */
+			memcpy(at, c->len ? "}" : "{}", c->len ? 2 : 3);
+		else
+			array_head(c->bytes, type, c->count);
+		params[i + 2] = (struct pg_param){ .value = c->bytes,
+			.len = type == TEXT ? 0
+			       : c->count   ? c->len
+					    : 12,
+			.is_binary = type != TEXT };
 	}
 	return 0;
 }

@@ -1,15 +1,16 @@
 /* Rows: events of one site on their way into the database, as the array parameters of
- * events_apply() (deploy/schema/metrics/0006_visits.sql), texts interned. */
+ * events_apply() (deploy/schema/metrics/0010_apply.sql), texts interned. */
 #ifndef FOOTFALL_ROWS_H
 #define FOOTFALL_ROWS_H
 
 #include <stdint.h>
 
 #include "lib/err.h"
+#include "lib/pg.h"
 #include "proto/event.h"
 #include "services/worker/enrich.h"
 
-#define ROWS_PARAMS 29 /* of events_apply() */
+#define ROWS_PARAMS 42 /* of events_apply() */
 
 struct rows;
 
@@ -23,9 +24,12 @@ void rows_begin(struct rows *rows, uint32_t site_id);
 int rows_add(struct rows *rows, const struct event *ev, const struct enriched *more,
 	struct err *err) MUST_CHECK;
 
+/* Why an event is thought to be of no person, by all that is known of it now. */
+enum event_bot rows_bot(const struct event *ev, const struct enriched *more);
+
 uint32_t rows_count(const struct rows *rows);
 
 /* The parameters, lent until the next rows_begin(); nothing may be added behind. -ENOMEM. */
-int rows_params(struct rows *rows, const char *params[ROWS_PARAMS], struct err *err) MUST_CHECK;
+int rows_params(struct rows *rows, struct pg_param params[ROWS_PARAMS], struct err *err) MUST_CHECK;
 
 #endif

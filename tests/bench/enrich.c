@@ -1,7 +1,7 @@
 /* Print how fast agents are told (unseen, random, cached, hostile), what they leave in memory, how
- * fast the list of crawlers answers, and how many whole events a second one core enriches. The app
- * database is stood in for, all else is the worker's own. Where there is a bound, the figure is put
- * beside it. Nothing is asserted. Run from the repository's root. */
+ * fast the list of crawlers answers, how fast places are found, and how many whole events a second
+ * one core enriches. The app database is stood in for, all else is the worker's own. Where there is
+ * a bound, the figure is put beside it. Nothing is asserted. Run from the repository's root. */
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,10 +15,14 @@
 #define RULES "node_modules/uap-core/regexes.yaml"
 #define BOTS  "node_modules/crawler-user-agents/crawler-user-agents.json"
 #define GEO   "node_modules/@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb"
+#define CITY  "tests/data/geoip/GeoIP2-City-Test.mmdb"
+#define NAMES "/usr/share/iso-codes/json"
 
 #define ROUNDS       5
 #define RANDOM_MANY  100000
 #define HOSTILE_LONG 65536
+#define PLACES_MANY  1000000
+#define ADDRS_MANY   65536
 #define LINE_MOST    4096
 #define LINES_MOST   20000
 
@@ -335,6 +339,59 @@ static void bench_hostile(const struct lines *agents)
 	ua_rules_close(&worst.rules);
 }
 
+/* Any IPv4 address, or any of 2000::/3, in which addresses are given out. */
+static struct addr random_addr(bool v6)
+{
+	struct addr addr = { { [10] = 0xff, [11] = 0xff } };
+
+	for (size_t i = v6 ? 0 : 12; i < sizeof addr.bytes; i++)
+		addr.bytes[i] = (unsigned char)next_random();
+	if (v6)
+		addr.bytes[0] = 0x20 | (addr.bytes[0] & 0x1f);
+	return addr;
+}
+
+static void look_up(const char *what, const struct places *places, const struct addr *addrs)
+{
+	static const struct place_hint nothing;
+	size_t known = 0;
+	double start = cpu_us();
+
+	for (size_t i = 0; i < PLACES_MANY; i++) {
+		struct place place;
+
+		places_find(places, &addrs[i % ADDRS_MANY], &nothing, &place);
+		known += place.geo.country[0] != '\0';
+	}
+	show(what, PLACES_MANY * 1e6 / (cpu_us() - start), "/s", 0, false);
+	printf("  %.0f %% of them have a country\n", 100.0 * (double)known / PLACES_MANY);
+}
+
+static void bench_places(void)
+{
+	static struct addr addrs[ADDRS_MANY];
+	struct place_files files = { GEO, "", "", NAMES };
+	struct places *places = NULL;
+	struct err err = { 0 };
+	double start = cpu_us();
+
+	must(places_open(&places, &files, &err), &err);
+	show("countries of the registries, read and checked", (cpu_us() - start) / 1000, "ms", 0,
+		true);
+	for (int v6 = 0; v6 <= 1; v6++) {
+		for (size_t i = 0; i < ADDRS_MANY; i++)
+			addrs[i] = random_addr(v6);
+		look_up(v6 ? "places of random IPv6" : "places of random IPv4", places, addrs);
+	}
+	places_close(&places);
+	files.geoip_db = CITY;
+	must(places_open(&places, &files, &err), &err);
+	for (size_t i = 0; i < ADDRS_MANY; i++)
+		must(addr_parse(&addrs[i], SPAN("81.2.69.160")), &err);
+	look_up("places with a city, in MaxMind's layout", places, addrs);
+	places_close(&places);
+}
+
 /* One line of the log as an event: its spans point into the line, the address is sealed into
  * room. False: not a whole line. */
 static bool event_of(struct event *ev, char *line, unsigned char room[EVENT_SEALED_BYTES])
@@ -381,6 +438,8 @@ static void bench_events(void)
 	static struct event events[LINES_MOST];
 	static struct enriched more;
 	static struct lines log;
+	const struct enrich_files files = { RULES, BOTS, { GEO, "", "", NAMES },
+		bench_source_files };
 	struct enrich *enrich = NULL;
 	struct err err = { 0 };
 	size_t count = 0;
@@ -389,7 +448,7 @@ static void bench_events(void)
 	read_lines(&log, "tests/data/logs/apache_combined_10k.log", "");
 	for (size_t i = 0; i < log.count; i++)
 		count += event_of(&events[count], log.line[i], sealed[count]);
-	must(enrich_open(&enrich, RULES, BOTS, GEO, &bench_source_files, NULL, &err), &err);
+	must(enrich_open(&enrich, &files, NULL, &err), &err);
 	for (int round = 0; round <= ROUNDS; round++) {
 		double start = cpu_us();
 
@@ -417,6 +476,7 @@ int main(void)
 	bench_sources();
 	bench_hostile(&agents);
 	bench_memory();
+	bench_places();
 	bench_events();
 	show("memory at most", (double)memory_kib("VmHWM:") / 1024, "MiB", 0, false);
 	return EXIT_SUCCESS;

@@ -112,6 +112,12 @@ test('the dashboard shows pages, browser, system and device of these views, and 
   await picture(dashboard, 'dashboard');
 });
 
+test('a country is shown by its English name', async () => {
+  await stack.event({ n: 'pageview', u: 'http://localhost/', d: domain }, { 'X-Forwarded-For': '193.0.6.139' });
+  const row = byId(dashboard, 'panel-countries').locator('[data-label="NL"] .text');
+  await waitFor(async () => (await row.textContent()).endsWith('Netherlands'), 'the Netherlands on the dashboard');
+});
+
 for (const [name, width, colorScheme] of [['dark', 1280, 'dark'], ['small', 360, 'light'], ['dark-small', 360, 'dark']]) {
   test(`nothing of the dashboard is cut off, ${width} pixels wide and ${colorScheme}`, async () => {
     const context = await browser.newContext({ viewport: { width, height: 800 }, colorScheme, storageState: await office.storageState() });

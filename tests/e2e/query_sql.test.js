@@ -79,7 +79,7 @@ function insert(site, events) {
     array('bigint', ({ at }) => `(extract(epoch from ${at.startsWith('(') ? at : `timestamptz ${literal(at)}`}) * 1000000)::bigint`),
     array('bigint', ({ visitor }) => visitor), array('bigint', () => ++lastId), array('smallint', ({ kind = 'pageview' }) => KINDS[kind]), array('boolean', ({ interactive = true }) => interactive),
     ...COLUMNS.map((column) => array('bigint', (event) => idOf(event[column]))),
-    ...['integer', 'integer', 'smallint', 'numeric', 'text', 'text', 'text'].map(nulls)].join()})`);
+    ...['integer', 'integer', 'smallint', 'numeric', 'text', 'text', 'text', ...Array(12).fill('bigint')].map(nulls), array('smallint', ({ bot = 0 }) => bot)].join()})`);
 }
 
 const SITES = ['berlin.example Europe/Berlin', 'kolkata.example Asia/Kolkata', 'havana.example America/Havana', 'kiritimati.example Pacific/Kiritimati', 'eve.example UTC', 'words.example UTC', 'order.example UTC', 'hours.example UTC', 'edge.example UTC'];
@@ -281,13 +281,13 @@ test('weeks begin on Monday, the first with the range, and months with their fir
 });
 
 const WORDS = { 'event:page': ['page', '/p'], 'event:hostname': ['host', 'words.example'], 'visit:source': ['source', 'Google'], 'visit:referrer': ['referrer', 'google.com/x'],
-  'visit:country': ['country', 'DE'], 'visit:browser': ['browser', 'Firefox'], 'visit:browser_version': ['browser_version', '130'], 'visit:os': ['os', 'Linux'],
+  'visit:country': ['country', 'DE'], 'visit:country_name': ['country', 'DE', 'Germany'], 'visit:browser': ['browser', 'Firefox'], 'visit:browser_version': ['browser_version', '130'], 'visit:os': ['os', 'Linux'],
   'visit:os_version': ['os_version', '6.1'], 'visit:device': ['device', 'desktop'], 'visit:entry_page': ['page', '/p'], 'visit:exit_page': ['page', '/p'] };
 
 test('every dimension shows its value, and what is unknown by name', async () => {
-  const known = Object.fromEntries(Object.values(WORDS));
+  const known = Object.fromEntries(Object.values(WORDS).map(([column, value]) => [column, value]));
   insert(siteId('words'), [{ visitor: 1, at: '2025-03-10 10:00:00Z', ...known }, { visitor: 2, at: '2025-03-10 10:00:00Z' }, { visitor: 3, at: '2025-03-10 10:00:00Z' }]);
-  for (const [dimension, [, value]] of Object.entries(WORDS)) {
+  for (const [dimension, [, stored, value = stored]] of Object.entries(WORDS)) {
     const unknown = ['visit:source', 'visit:referrer'].includes(dimension) ? 'Direct / None' : '(not set)';
     const without = (n) => (dimension === 'event:page' ? [] : [[unknown, ...n]]); // every event has a page
     for (const metrics of [['visitors'], ['visits'], ['visitors', 'pageviews', 'events', 'visits']]) {
@@ -295,6 +295,13 @@ test('every dimension shows its value, and what is unknown by name', async () =>
       assert.deepEqual(await rows('words', DAY, metrics, [dimension]), [...without(counts(2)), [value, ...counts(1)]], `${dimension} ${metrics}`);
     }
   }
+});
+
+test('countries are ordered by their names, and a code that has none is its own', async () => {
+  insert(siteId('order'), ['CH', 'AT', 'XK', 'QQ', 'GB'].map((country, visitor) => ({ visitor: 700 + visitor, at: '2025-03-20 10:00:00Z', country })));
+  const names = ['Austria', 'Kosovo', 'QQ', 'Switzerland', 'United Kingdom'];
+  const by = (order) => rows('order', ['2025-03-20', '2025-03-20'], ['visitors'], ['visit:country', 'visit:country_name'], { order_by: order });
+  assert.deepEqual(await by([['visit:country_name', 'asc']]), names.map((name) => [{ Austria: 'AT', Kosovo: 'XK', QQ: 'QQ', Switzerland: 'CH', 'United Kingdom': 'GB' }[name], name, 1]));
 });
 
 test('rows are ordered, cut and counted', async () => {

@@ -92,7 +92,8 @@ for (const [what, rules, flags, bad, reason, good] of refusals) {
 test('with no rules every origin is taken, localhost and none, too, and what bots send is marked', async () => {
   const site = await siteWith([]);
   const ways = [{}, { headers: { Origin: 'http://localhost:8000' } }, { headers: { Origin: 'null' } }, { headers: { Origin: 'https://else.example' } },
-    { headers: { DNT: '1', 'Sec-GPC': '1' } }, { headers: { 'Sec-Purpose': 'prefetch' } }, { body: { b: true } }];
+    { headers: { DNT: '1', 'Sec-GPC': '1' } }, { headers: { 'Sec-Purpose': 'prefetch' } }, { body: { b: true } },
+    { body: { r: 'https://semalt.com/' } }, { headers: { 'User-Agent': 'Googlebot/2.1' } }];
   for (const way of ways) {
     const answer = await send(site, way);
     assert.equal(answer.headers['x-footfall-dropped'], undefined, JSON.stringify(way));
@@ -100,6 +101,8 @@ test('with no rules every origin is taken, localhost and none, too, and what bot
   }
   await waitFor(() => stack.events(site) === ways.length, 'all of them');
   assert.deepEqual(sums(site), {});
+  const bots = stack.sql('metrics', `select bot, count(*) from event where site_id = ${site.site_id} group by bot order by bot`);
+  assert.deepEqual(bots, [['0', '5'], ['1', '1'], ['2', '1'], ['3', '1'], ['5', '1']]); // proto/event.md
 });
 
 test('a preflight answers any origin, also one that is refused, and never with credentials', async () => {

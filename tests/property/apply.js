@@ -1,15 +1,19 @@
 // Histories through the real apply into the tables, and what is in them then.
 
-const EVENT_COLUMNS = ['ts', 'visitor', 'id', 'kind', 'interactive', 'name', 'host', 'page', 'title', 'referrer', 'source', 'country', 'browser',
+export const EVENT_COLUMNS = ['ts', 'visitor', 'id', 'kind', 'interactive', 'name', 'host', 'page', 'title', 'referrer', 'source', 'country', 'browser',
   'browser_version', 'os', 'os_version', 'device', 'language', 'screen_width', 'engaged_ms', 'scroll_depth'];
+// Of 0010_apply.sql: events from before have none.
+const LATER_COLUMNS = ['region', 'city', 'locale', 'channel', 'utm_source', 'utm_medium', 'utm_campaign', 'utm_term', 'utm_content', 'click_id', 'brand', 'model', 'bot'];
+export const fromBefore = (event) => ({ ...event, ...Object.fromEntries(LATER_COLUMNS.map((name) => [name, name === 'bot' ? 0 : null])) });
+const ALL_COLUMNS = [...EVENT_COLUMNS, ...LATER_COLUMNS];
 const NOT_SENT = 4; // revenue, currency, props, metadata
 const US = (column) => `(extract(epoch from ${column}) * 1000000)::bigint`;
 
 // Each table as rows of texts, in an order of its own.
 const TABLES = {
-  event: [US('ts'), ...EVENT_COLUMNS.slice(1)],
+  event: [US('ts'), ...EVENT_COLUMNS.slice(1), ...LATER_COLUMNS],
   visit: ['visitor', US('start_ts'), US('end_ts'), 'views', 'events', 'interactions', 'engaged_ms', 'entry', 'exit', 'host', 'referrer', 'source',
-    'country', 'browser', 'browser_version', 'os', 'os_version', 'device', 'language', 'screen_width'],
+    'country', 'browser', 'browser_version', 'os', 'os_version', 'device', 'language', 'screen_width', ...LATER_COLUMNS],
   visit_page: ['visitor', US('start_ts'), 'day', 'page', 'views', 'events', 'engaged_ms', 'scroll_depth'],
   rollup_day: ['day', 'dimension', 'value', 'visitors', 'visits', 'pageviews', 'events', 'bounces', 'duration_ms', 'entries', 'exits', 'engaged_ms',
     'scroll_sum', 'scroll_visits'],
@@ -21,9 +25,9 @@ const nameOf = (column) => /\((?:epoch from )?(\w+)\) \*/.exec(column)?.[1] ?? c
 const literal = (values) => `'{${values.map((value) => (value === null ? 'NULL' : String(value))).join()}}'`;
 
 function applyCall(site, zone, events) {
-  const columns = EVENT_COLUMNS.map((name) => literal(events.map((event) => event[name])));
+  const columnsOf = (names) => names.map((name) => literal(events.map((event) => event[name])));
   const none = Array.from({ length: NOT_SENT }, () => literal(events.map(() => null)));
-  return `events_apply(${[site, `'${zone}'`, "'{}'", "'{}'", ...columns, ...none].join()})`;
+  return `events_apply(${[site, `'${zone}'`, "'{}'", "'{}'", ...columnsOf(EVENT_COLUMNS), ...none, ...columnsOf(LATER_COLUMNS)].join()})`;
 }
 
 // The statements that send records to a site, each in the transaction that claims it.
@@ -64,9 +68,9 @@ export function eventsOf(site, lines) {
   const value = (column, text) => {
     if (text === '\\N') return null;
     if (column === 'interactive') return text === 't';
-    return ['kind', 'screen_width', 'engaged_ms', 'scroll_depth'].includes(column) ? Number(text) : BigInt(text);
+    return ['kind', 'screen_width', 'engaged_ms', 'scroll_depth', 'bot'].includes(column) ? Number(text) : BigInt(text);
   };
-  return lines.map((line) => ({ site, ...Object.fromEntries(line.split(' ').map((text, i) => [EVENT_COLUMNS[i], value(EVENT_COLUMNS[i], text)])) }));
+  return lines.map((line) => ({ site, ...Object.fromEntries(line.split(' ').map((text, i) => [ALL_COLUMNS[i], value(ALL_COLUMNS[i], text)])) }));
 }
 
 // The first difference of two sets of tables as text, or null.

@@ -26,6 +26,9 @@ const DIMENSIONS_OF_VISITS = [
   [9, (visit) => visit.os],
   [10, (visit) => visit.device],
   [11, (visit) => visit.language],
+  [12, (visit) => visit.channel ?? 0n],
+  [13, (visit) => visit.region ?? 0n],
+  [14, (visit) => visit.city ?? 0n],
 ];
 
 // ---- Lists
@@ -145,6 +148,8 @@ const eventRow = (event) => ({
   screen_width: event.screen_width,
   engaged_ms: event.engaged_ms,
   scroll_depth: event.scroll_depth,
+  ...laterColumns(event),
+  bot: event.bot ?? 0,
 });
 
 // ---- Visits
@@ -167,6 +172,13 @@ const runsOf = (events) => {
 };
 
 const landingOf = (run) => run.find(isPageView) ?? run.find(isCustomEvent) ?? null;
+
+// Of the landing, null for none.
+const LATER_COLUMNS = ['region', 'city', 'locale', 'channel', 'utm_source', 'utm_medium', 'utm_campaign', 'utm_term',
+  'utm_content', 'click_id', 'brand', 'model'];
+const laterColumns = (event) => Object.fromEntries(LATER_COLUMNS.map((name) => [name, event?.[name] ?? null]));
+
+const isOfBot = (event) => (event?.bot ?? 0) !== 0;
 
 const NO_LANDING = {
   host: 0n, referrer: 0n, source: 0n, country: 0n, browser: 0n, browser_version: 0n, os: 0n, os_version: 0n,
@@ -198,6 +210,8 @@ const visitRow = (run) => {
     device: landing.device,
     language: landing.language,
     screen_width: landing.screen_width,
+    ...laterColumns(landing),
+    bot: isOfBot(landing),
   };
 };
 
@@ -239,7 +253,7 @@ const visitsOf = (events, dayOf) => {
     row: visitRow(run),
     pages: visitPageRows(run, dayOf),
     day: dayOf(run[0]),
-    isCounted: landingOf(run) !== null,
+    isCounted: landingOf(run) !== null && !isOfBot(landingOf(run)),
   }));
 };
 

@@ -1,7 +1,7 @@
 // The dashboard of a site.
 
 import { html, useState, useEffect, useMemo } from '/vendor/htm-preact.js';
-import { change, country, device, duration, flag, full, percent, short, span } from '/format.js';
+import { change, device, duration, flag, full, percent, short, span } from '/format.js';
 import { watch } from '/live.js';
 import { Panel } from '/panel.js';
 import { createRefresher, useQuery } from '/query.js';
@@ -28,7 +28,7 @@ const TILES = 6;
 const PANELS = [
   { id: 'pages', title: 'Top pages', dimension: 'event:page', page: true },
   { id: 'sources', title: 'Sources', dimension: 'visit:source' },
-  { id: 'countries', title: 'Countries', dimension: 'visit:country', name: country, icon: flag },
+  { id: 'countries', title: 'Countries', dimension: 'visit:country', shown: 'visit:country_name', icon: flag },
   { id: 'browsers', title: 'Browsers', dimension: 'visit:browser' },
   { id: 'systems', title: 'Systems', dimension: 'visit:os' },
   { id: 'devices', title: 'Devices', dimension: 'visit:device', name: device },

@@ -63,13 +63,10 @@ export function span(from, to) {
   return from === to ? dayLong(from) : `${day(from)} – ${dayLong(to).replace(/^\w+,? /, '')}`;
 }
 
-const regions = new Intl.DisplayNames([LOCALE], { type: 'region', fallback: 'code' });
 const isCountry = (code) => /^[A-Z]{2}$/.test(code);
 
 // "desktop" as a heading; "tv" is letters.
 export const device = (word) => (word === 'tv' ? 'TV' : word.charAt(0).toUpperCase() + word.slice(1));
-
-export const country = (code) => (isCountry(code) ? regions.of(code) : code);
 
 const letters = (code) => String.fromCodePoint(...[...code].map((c) => 0x1f1a5 + c.charCodeAt(0)));
 

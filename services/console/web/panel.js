@@ -1,4 +1,5 @@
-// Panel: the values of one dimension, most visitors first, as rows with bars.
+// Panel: the values of one dimension, most visitors first, as rows with bars. `shown` is another that
+// says the same in the words that people read.
 
 import { html, useState } from '/vendor/htm-preact.js';
 import { full, short } from '/format.js';
@@ -8,8 +9,8 @@ import { Failure } from '/ui.js';
 const FIRST = 9;
 const STEPS = [FIRST, 100, 1000, 9999]; // what "more" goes through; the service gives 10,000 at most
 
-function Row({ label, visitors, most, name, icon, href }) {
-  const text = name ? name(label) : label;
+function Row({ label, words, visitors, most, name, icon, href }) {
+  const text = name ? name(words) : words;
   const picture = icon?.(label);
   const fill = { width: `${Math.max(1, (visitors / most) * 100)}%` };
   return html`<li data-label=${label} data-value=${visitors}>
@@ -32,16 +33,16 @@ function Rows({ rows, common, site, page, name, icon }) {
   const most = Math.max(1, ...rows.map((row) => row.visitors));
   if (!rows.length) return html`<p class="none">No data yet in this range</p>`;
   return html`<ol class="rows" tabindex=${rows.length > FIRST ? 0 : undefined}>
-    ${rows.map((row) => html`<${Row} key=${row.dimensions[0]} label=${String(row.dimensions[0])} visitors=${row.visitors}
+    ${rows.map((row) => html`<${Row} key=${row.dimensions[0]} label=${String(row.dimensions[0])} words=${String(row.dimensions.at(-1))} visitors=${row.visitors}
       most=${most} name=${name} icon=${icon} href=${page && pageLink(site, String(row.dimensions[0]))} />`)}
   </ol>`;
 }
 
-export function Panel({ id, title, dimension, page, name, icon, site, common, refresher }) {
+export function Panel({ id, title, dimension, shown, page, name, icon, site, common, refresher }) {
   const [step, setStep] = useState(0);
   const limit = STEPS[step];
   // One row more than shown tells whether there are more.
-  const report = useQuery({ ...common, metrics: ['visitors'], dimensions: [dimension],
+  const report = useQuery({ ...common, metrics: ['visitors'], dimensions: shown ? [dimension, shown] : [dimension],
     order_by: [['visitors', 'desc'], [dimension, 'asc']], pagination: { limit: limit + 1, offset: 0 } }, refresher);
   const rows = report.data?.rows ?? [];
   const hasMore = rows.length > limit && step < STEPS.length - 1;
