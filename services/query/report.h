@@ -23,7 +23,7 @@ struct query {
 	const struct addr_nets *trusted; /* proxies */
 	const char *trusted_list;        /* as it was set */
 	const char *ingress_admins;      /* likewise */
-	char *country_names; /* a JSON object by code; owned */
+	char *country_names;             /* a JSON object by code; owned */
 	atomic_llong outcomes[OUTCOMES];
 	atomic_bool databases_down; /* said in the log, once */
 };
