@@ -23,8 +23,8 @@ bin=$root/build/bin
 pg_bin=/usr/lib/postgresql/$POSTGRES_MAJOR/bin
 role_names=(owner ingress worker query console)
 # What of the repository the running services read.
-read_by_services=("$bin" "$root/build/web" "$root/services/tracker" "$root/deploy/schema" "$root/deploy/lists"
-	"$root/deploy/data_centres.txt" "$root/node_modules/@tryghost" "$root/node_modules/crawler-user-agents"
+read_by_services=("$bin" "$root/build/web" "$root/services/tracker" "$root/deploy/schema"
+	"$root/deploy/lists" "$root/node_modules/@tryghost" "$root/node_modules/crawler-user-agents"
 	"$root/node_modules/uap-core" "$root/node_modules/@ip-location-db")
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -255,7 +255,7 @@ become() { # name, pid of the supervisor
 	worker-*)
 		export FOOTFALL_INGRESS_LINKS=$ingress_links FOOTFALL_LIVE_LINKS=127.0.0.1:$((port + 41))
 		export FOOTFALL_GEOIP_DB=${FOOTFALL_GEOIP_DB:-$root/node_modules/@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb}
-		export FOOTFALL_DATA_CENTRES=${FOOTFALL_DATA_CENTRES:-$root/deploy/data_centres.txt}
+		export FOOTFALL_DATA_CENTRES=${FOOTFALL_DATA_CENTRES:-$root/deploy/lists/data_centres.txt}
 		export FOOTFALL_UA_RULES=${FOOTFALL_UA_RULES:-$root/node_modules/uap-core/regexes.yaml}
 		export FOOTFALL_SOURCES=${FOOTFALL_SOURCES:-$root/deploy/lists/sources.yml}
 		export FOOTFALL_AI_ASSISTANTS=${FOOTFALL_AI_ASSISTANTS:-$root/deploy/lists/AIAssistants.yml}

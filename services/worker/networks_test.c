@@ -4,7 +4,7 @@
 
 #include "services/worker/mmdb_sample.h"
 
-#define LIST "deploy/data_centres.txt"
+#define LIST "deploy/lists/data_centres.txt"
 static const char asn_json[] = "{\"3.0.0.0/9\":{\"autonomous_system_number\":16509,"
 			       "\"autonomous_system_organization\":\"AMAZON-02\"},"
 			       "\"91.0.0.0/10\":{\"autonomous_system_number\":3320,"

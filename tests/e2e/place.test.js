@@ -43,6 +43,8 @@ async function visit(page, headers, from = '127.0.0.1', more = {}) {
 // when a column comes.
 const COLUMNS = {
   country: (record) => record.country?.iso_code ?? '',
+  region: ({ country, subdivisions: [region] = [] }) => (region?.iso_code ? `${country.iso_code}-${region.iso_code} ${region.names?.en ?? ''}` : ''),
+  city: ({ city }) => (city ? `${city.geoname_id ?? ''} ${city.names?.en ?? ''}` : ''),
 };
 
 // Page → what its one event has in these columns, of all pages under a prefix.
