@@ -352,7 +352,7 @@ static void put_place(
 	put_string_or_null(rows, name, *id || *place_name ? span_of(text) : SPAN(""));
 }
 
-static enum event_bot bot_of(const struct event *ev, const struct enriched *more)
+enum event_bot rows_bot(const struct event *ev, const struct enriched *more)
 {
 	if (ev->bot)
 		return ev->bot;
@@ -408,7 +408,7 @@ int rows_add(
 	put_string_or_null(rows, CLICK_ID, ev->click_id);
 	put_string_or_null(rows, BRAND, span_of(more->ua.brand));
 	put_string_or_null(rows, MODEL, span_of(more->ua.model));
-	put_int(rows, BOT, bot_of(ev, more));
+	put_int(rows, BOT, rows_bot(ev, more));
 	rows->count++;
 	return rows->no_memory ? err_set(err, -ENOMEM, "rows: no memory for a batch") : 0;
 }
