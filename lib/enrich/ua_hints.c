@@ -295,3 +295,45 @@ struct span ua_hints_agent(
 		(int)version.len, version.ptr, (int)model.len, model.ptr, (int)rest.len, rest.ptr);
 	return (struct span){ room, (size_t)len };
 }
+
+static bool is_printable(struct span text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if (text.ptr[i] < ' ' || text.ptr[i] > '~')
+			return false;
+	return true;
+}
+
+struct span ua_hints_text(struct span header)
+{
+	struct span text = span_trim(header);
+
+	if (text.len < 2 || text.ptr[0] != '"' || text.ptr[text.len - 1] != '"')
+		return SPAN("");
+	text = (struct span){ text.ptr + 1, text.len - 2 };
+	if (text.len > UA_HINT_MOST || !is_printable(text) || span_find(text, '"') < text.len ||
+		span_find(text, '\\') < text.len)
+		return SPAN("");
+	return text;
+}
+
+static struct span brands_of(struct span header)
+{
+	header = span_trim(header);
+	return header.len <= UA_BRANDS_MOST && is_printable(header) ? header : SPAN("");
+}
+
+void ua_hints_read(struct ua_hints *out, const struct http_request *req)
+{
+	struct span mobile = span_trim(http_header(req, "Sec-CH-UA-Mobile"));
+
+	out->brands = brands_of(http_header(req, "Sec-CH-UA-Full-Version-List"));
+	if (!out->brands.len)
+		out->brands = brands_of(http_header(req, "Sec-CH-UA"));
+	out->platform = ua_hints_text(http_header(req, "Sec-CH-UA-Platform"));
+	out->platform_version = ua_hints_text(http_header(req, "Sec-CH-UA-Platform-Version"));
+	out->model = ua_hints_text(http_header(req, "Sec-CH-UA-Model"));
+	out->mobile = span_equals(mobile, SPAN("?1"))   ? UA_MOBILE_YES
+		      : span_equals(mobile, SPAN("?0")) ? UA_MOBILE_NO
+							: UA_MOBILE_UNSAID;
+}

@@ -6,10 +6,20 @@
 #define FOOTFALL_UA_HINTS_H
 
 #include "lib/enrich/ua.h"
+#include "lib/http.h"
 #include "lib/span.h"
 
 /* The room for an agent with the hints put in, and for all that hints say. */
 #define UA_HINTS_AGENT_MOST (UA_AGENT_MOST + 2 * UA_HINT_MOST)
+
+/* Fill *out from a request's headers, Sec-CH-UA-Full-Version-List or else Sec-CH-UA, -Platform,
+ * -Platform-Version, -Model and -Mobile; lent by the request. A header that is not what the
+ * standard says, or is longer than ua.h's bounds, counts as none. */
+void ua_hints_read(struct ua_hints *out, const struct http_request *req);
+
+/* The text of a header that is one string (RFC 8941, section 3.3.3), lent by it: "Windows" without
+ * its quotes. Empty for what is none, is too long, or has a backslash, which no browser sends. */
+struct span ua_hints_text(struct span header);
 
 /* The agent with the model and the version of Android that the hints tell, where it has Chrome's
  * placeholders for them ("Android 10; K"); else agent itself. */

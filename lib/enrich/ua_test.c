@@ -7,6 +7,7 @@
 #include "lib/check.h"
 #include "lib/clock.h"
 #include "lib/enrich/ua_cache.h"
+#include "lib/enrich/ua_hints.h"
 #include "lib/utf8.h"
 #include "lib/watch.h"
 
@@ -432,6 +433,34 @@ static void hints_say_what_agents_no_longer_do(void **state)
 	}
 }
 
+static void a_hint_is_one_quoted_text(void **state)
+{
+	static const char *const rows[][2] = {
+		{ "\"Windows\"", "Windows" },
+		{ " \"15.0.0\" ", "15.0.0" },
+		{ "\"\"", "" },
+		{ "Windows", "" },
+		{ "\"", "" },
+		{ "", "" },
+		{ "\"a\", \"b\"", "" },
+		{ "\"a\\\"b\"", "" },
+		{ "\"a\nb\"", "" },
+		{ "\"M\xc3\xbcller\"", "" },
+	};
+	char longest[UA_HINT_MOST + 4];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (!span_equals(ua_hints_text(span_of(rows[i][0])), span_of(rows[i][1])))
+			fail_msg("%s", rows[i][0]);
+	memset(longest, 'x', sizeof longest);
+	longest[0] = longest[UA_HINT_MOST + 1] = longest[UA_HINT_MOST + 2] = '"';
+	assert_int_equal(
+		ua_hints_text((struct span){ longest, UA_HINT_MOST + 2 }).len, UA_HINT_MOST);
+	longest[UA_HINT_MOST + 1] = 'x';
+	assert_int_equal(ua_hints_text((struct span){ longest, UA_HINT_MOST + 3 }).len, 0);
+}
+
 static void crawlers_and_browsers_without_a_window_are_bots(void **state)
 {
 	static const struct ua_hints headless = { .brands = {
@@ -528,6 +557,7 @@ int main(void)
 		cmocka_unit_test(the_cache_keeps_what_is_asked_for),
 		cmocka_unit_test(rules_that_cannot_be_read_are_refused),
 		cmocka_unit_test(hints_say_what_agents_no_longer_do),
+		cmocka_unit_test(a_hint_is_one_quoted_text),
 		cmocka_unit_test(crawlers_and_browsers_without_a_window_are_bots),
 		cmocka_unit_test(an_agent_that_is_cut_is_marked),
 		cmocka_unit_test(new_rules_are_taken_and_broken_ones_are_not),

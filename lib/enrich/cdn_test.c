@@ -1,18 +1,17 @@
-#include "services/ingress/cdn.h"
+#include "lib/enrich/cdn.h"
 
 #include "lib/check.h"
 
 static void assert_place(const char *country, const char *region, const char *city,
 	const char *want_country, const char *want_region, const char *want_city)
 {
-	struct event ev = { .site_id = 1 };
 	struct cdn cdn;
-	bool found = cdn_place(&ev, &cdn, span_of(country), span_of(region), span_of(city));
+	bool found = cdn_place(&cdn, span_of(country), span_of(region), span_of(city));
 
 	assert_int_equal(found, *want_country != '\0');
-	assert_true(span_equals(ev.cdn_country, span_of(want_country)));
-	assert_true(span_equals(ev.cdn_region, span_of(want_region)));
-	assert_true(span_equals(ev.cdn_city, span_of(want_city)));
+	assert_true(span_equals(cdn.place.country, span_of(want_country)));
+	assert_true(span_equals(cdn.place.region, span_of(want_region)));
+	assert_true(span_equals(cdn.place.city, span_of(want_city)));
 }
 
 static void a_cdn_names_country_region_and_city(void **state)
@@ -44,7 +43,7 @@ static void what_is_no_country_leaves_all_to_the_database(void **state)
 
 static void what_is_no_region_or_city_is_left_out(void **state)
 {
-	char longest[3 * EVENT_CITY_MOST + 2];
+	char longest[3 * CDN_CITY_MOST + 2];
 
 	(void)state;
 	assert_place("US", "T X", "Austin", "US", "", "Austin");

@@ -1,19 +1,19 @@
-#include "services/ingress/cdn.h"
+#include "lib/enrich/cdn.h"
 
 #include <civetweb.h>
 #include <ctype.h>
 
 #include "lib/utf8.h"
 
-#define CITY_SENT_MOST (3 * EVENT_CITY_MOST) /* percent-encoded */
+#define CITY_SENT_MOST (3 * CDN_CITY_MOST) /* percent-encoded */
 
 static const struct {
-	const char *country, *region, *city;
+	const char *cdn, *country, *region, *city;
 } headers[] = {
-	{ "CF-IPCountry", "CF-Region-Code", "CF-IPCity" },
-	{ "CloudFront-Viewer-Country", "CloudFront-Viewer-Country-Region",
+	{ "Cloudflare", "CF-IPCountry", "CF-Region-Code", "CF-IPCity" },
+	{ "CloudFront", "CloudFront-Viewer-Country", "CloudFront-Viewer-Country-Region",
 		"CloudFront-Viewer-City" },
-	{ "x-vercel-ip-country", "x-vercel-ip-country-region", "x-vercel-ip-city" },
+	{ "Vercel", "x-vercel-ip-country", "x-vercel-ip-country-region", "x-vercel-ip-city" },
 };
 
 static struct span upper(char *buf, struct span text)
@@ -62,24 +62,24 @@ static struct span city_of(struct cdn *cdn, struct span text)
 		cdn->city, sizeof cdn->city, span_trim((struct span){ plain, (size_t)len }));
 }
 
-bool cdn_place(struct event *ev, struct cdn *cdn, struct span country, struct span region,
-	struct span city)
+bool cdn_place(struct cdn *cdn, struct span country, struct span region, struct span city)
 {
-	ev->cdn_country = country_of(cdn, country);
-	ev->cdn_region = ev->cdn_city = SPAN("");
-	if (!ev->cdn_country.len)
+	cdn->place = (struct place_hint){ .country = country_of(cdn, country) };
+	if (!cdn->place.country.len)
 		return false;
-	ev->cdn_region = region_of(cdn, region);
-	ev->cdn_city = city_of(cdn, city);
+	cdn->place.region = region_of(cdn, region);
+	cdn->place.city = city_of(cdn, city);
 	return true;
 }
 
-void cdn_read(struct event *ev, struct cdn *cdn, const struct http_request *req)
+void cdn_read(struct cdn *cdn, const struct http_request *req)
 {
-	bool done = !http_is_from_proxies(req);
+	bool believed = http_is_from_proxies(req);
 
-	ev->cdn_country = ev->cdn_region = ev->cdn_city = SPAN("");
-	for (size_t i = 0; !done && i < sizeof headers / sizeof *headers; i++)
-		done = cdn_place(ev, cdn, http_header(req, headers[i].country),
-			http_header(req, headers[i].region), http_header(req, headers[i].city));
+	cdn->name = NULL;
+	cdn->place = (struct place_hint){ .country = SPAN("") };
+	for (size_t i = 0; believed && !cdn->name && i < sizeof headers / sizeof *headers; i++)
+		if (cdn_place(cdn, http_header(req, headers[i].country),
+			    http_header(req, headers[i].region), http_header(req, headers[i].city)))
+			cdn->name = headers[i].cdn;
 }
