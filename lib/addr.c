@@ -40,19 +40,19 @@ void addr_text(const struct addr *addr, char text[ADDR_TEXT_SIZE])
 		text[0] = '\0';
 }
 
-static int net_parse(struct addr_nets *nets, struct span item)
+int addr_net_parse(struct addr_net *out, struct span text)
 {
-	size_t slash = span_find(item, '/');
-	struct span host = span_first(item, slash);
+	size_t slash = span_find(text, '/');
+	struct span host = span_first(text, slash);
 	bool v4 = span_find(host, ':') == host.len;
 	char digits[4] = "";
 	char *end;
 	long bits = v4 ? 32 : 128;
 
-	if (addr_parse(&nets->net[nets->count].base, host))
+	if (addr_parse(&out->base, host))
 		return -EINVAL;
-	if (slash < item.len) {
-		struct span rest = span_from(item, slash + 1);
+	if (slash < text.len) {
+		struct span rest = span_from(text, slash + 1);
 		long most = bits;
 
 		if (!rest.len || rest.len >= sizeof digits)
@@ -62,7 +62,7 @@ static int net_parse(struct addr_nets *nets, struct span item)
 		if (*end || bits < 0 || bits > most)
 			return -EINVAL;
 	}
-	nets->net[nets->count++].bits = (int)bits + (v4 ? 96 : 0);
+	out->bits = (int)bits + (v4 ? 96 : 0);
 	return 0;
 }
 
@@ -77,26 +77,30 @@ int addr_nets_parse(struct addr_nets *out, const char *list, struct err *err)
 
 		if (item.len && out->count == ADDR_NETS_MOST)
 			return err_set(err, -E2BIG, "more than %d networks", ADDR_NETS_MOST);
-		if (item.len && net_parse(out, item))
+		if (item.len && addr_net_parse(&out->net[out->count], item))
 			return err_set(err, -EINVAL, "\"%.*s\" is not an address or network",
 				(int)item.len, item.ptr);
+		out->count += item.len > 0;
 		rest = span_from(rest, comma + 1);
 	}
 	return 0;
 }
 
+bool addr_net_holds(const struct addr_net *net, const struct addr *addr)
+{
+	int whole = net->bits / 8, rest = net->bits % 8;
+	unsigned char mask = (unsigned char)(0xff00 >> rest);
+
+	if (memcmp(net->base.bytes, addr->bytes, (size_t)whole))
+		return false;
+	return !rest || (net->base.bytes[whole] & mask) == (addr->bytes[whole] & mask);
+}
+
 bool addr_nets_hold(const struct addr_nets *nets, const struct addr *addr)
 {
-	for (size_t i = 0; i < nets->count; i++) {
-		int bits = nets->net[i].bits, whole = bits / 8, rest = bits % 8;
-		const unsigned char *base = nets->net[i].base.bytes;
-		unsigned char mask = (unsigned char)(0xff00 >> rest);
-
-		if (memcmp(base, addr->bytes, (size_t)whole))
-			continue;
-		if (!rest || (base[whole] & mask) == (addr->bytes[whole] & mask))
+	for (size_t i = 0; i < nets->count; i++)
+		if (addr_net_holds(&nets->net[i], addr))
 			return true;
-	}
 	return false;
 }
 

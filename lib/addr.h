@@ -20,13 +20,19 @@ int addr_parse(struct addr *out, struct span text) MUST_CHECK;
 /* The usual text of an address: dotted where it is IPv4. */
 void addr_text(const struct addr *addr, char text[ADDR_TEXT_SIZE]);
 
+struct addr_net {
+	struct addr base;
+	int bits; /* 0 to 128; of an IPv4 network 96 + its prefix */
+};
+
+/* Parse "192.0.2.0/24", "2001:db8::/32", or one address. -EINVAL for anything else. */
+int addr_net_parse(struct addr_net *out, struct span text) MUST_CHECK;
+bool addr_net_holds(const struct addr_net *net, const struct addr *addr);
+
 #define ADDR_NETS_MOST 64
 struct addr_nets {
 	size_t count;
-	struct {
-		struct addr base;
-		int bits; /* 0 to 128; of an IPv4 network 96 + its prefix */
-	} net[ADDR_NETS_MOST];
+	struct addr_net net[ADDR_NETS_MOST];
 };
 
 /* Parse a comma-separated list such as "127.0.0.0/8,::1". Empty: no network. -EINVAL, -E2BIG. */

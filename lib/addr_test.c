@@ -57,6 +57,43 @@ static void a_network_holds_its_addresses_only(void **state)
 	assert_int_equal(addr_nets_parse(&nets, "10.0.0.0/", &err), -EINVAL);
 }
 
+static void one_network_holds_what_its_bits_say(void **state)
+{
+	static const struct {
+		const char *net, *addr;
+		bool holds;
+	} cases[] = {
+		{ "192.0.2.0/24", "192.0.2.255", true },
+		{ "192.0.2.0/24", "192.0.3.0", false },
+		{ "192.0.2.7", "192.0.2.7", true },
+		{ "192.0.2.7", "192.0.2.6", false },
+		{ "192.0.2.99/24", "192.0.2.1", true },
+		{ "0.0.0.0/0", "203.0.113.9", true },
+		{ "0.0.0.0/0", "2001:db8::1", false },
+		{ "::/0", "203.0.113.9", true },
+		{ "2001:db8::/33", "2001:db8:7fff::1", true },
+		{ "2001:db8::/33", "2001:db8:8000::1", false },
+		{ "::ffff:192.0.2.0/120", "192.0.2.7", true },
+		{ "10.0.0.0/31", "10.0.0.1", true },
+		{ "10.0.0.0/31", "10.0.0.2", false },
+	};
+	static const char *const bad[] = { "", "x", "10.0.0.0/33", "10.0.0.0/-1", "::/129",
+		"10.0.0.0/8/8", "/8", "10.0.0.0/ 8x" };
+	struct addr_net net;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct addr addr = parsed(cases[i].addr);
+
+		assert_int_equal(addr_net_parse(&net, span_of(cases[i].net)), 0);
+		if (addr_net_holds(&net, &addr) != cases[i].holds)
+			fail_msg("%s and %s", cases[i].net, cases[i].addr);
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		if (addr_net_parse(&net, span_of(bad[i])) != -EINVAL)
+			fail_msg("%s", bad[i]);
+}
+
 static void the_client_is_the_first_untrusted_address_from_the_right(void **state)
 {
 	static const struct {
@@ -117,6 +154,7 @@ int main(void)
 		cmocka_unit_test(addresses_are_read_with_and_without_port),
 		cmocka_unit_test(what_is_no_address_is_refused),
 		cmocka_unit_test(a_network_holds_its_addresses_only),
+		cmocka_unit_test(one_network_holds_what_its_bits_say),
 		cmocka_unit_test(the_client_is_the_first_untrusted_address_from_the_right),
 		cmocka_unit_test(
 			other_headers_are_believed_when_the_door_took_them_from_a_trusted_proxy),

@@ -86,7 +86,7 @@ bool http_param(const struct http_request *req, const char *name, char *value, s
 	return query.len && mg_get_var(query.ptr, query.len, name, value, size) >= 0;
 }
 
-static struct addr peer_of(const struct http_request *req)
+struct addr http_peer(const struct http_request *req)
 {
 	struct addr peer = { { 0 } };
 
@@ -97,7 +97,7 @@ static struct addr peer_of(const struct http_request *req)
 
 struct addr http_client(const struct http_request *req, bool *from_proxy)
 {
-	struct addr peer = peer_of(req);
+	struct addr peer = http_peer(req);
 
 	*from_proxy = addr_nets_hold(req->server->options.trusted, &peer);
 	return addr_of_client(
@@ -107,7 +107,7 @@ struct addr http_client(const struct http_request *req, bool *from_proxy)
 bool http_is_from_proxies(const struct http_request *req)
 {
 	return addr_is_of_proxies(
-		peer_of(req), http_header(req, "X-Forwarded-For"), req->server->options.trusted);
+		http_peer(req), http_header(req, "X-Forwarded-For"), req->server->options.trusted);
 }
 
 struct span http_bearer(const struct http_request *req)
@@ -198,6 +198,11 @@ void http_add_header(struct http_request *req, const char *name, const char *val
 	len = put(req->headers, len, SPAN(": "));
 	len = put(req->headers, len, v);
 	req->headers_len = put(req->headers, len, SPAN("\r\n"));
+}
+
+void http_clear_headers(struct http_request *req)
+{
+	req->headers_len = 0;
 }
 
 /* Status line and headers, put together by hand: printf would cost more than the rest of an answer.
@@ -551,10 +556,21 @@ static void metrics(struct http_request *req, void *service)
 	free(text);
 }
 
+static void other(struct http_request *req, void *service)
+{
+	struct admin_options *admin = service;
+
+	if (admin->other)
+		admin->other(req, admin->service);
+	else
+		http_answer_error(req, 404, "there is nothing here");
+}
+
 int admin_open(struct http_server **out, const struct admin_options *options, struct err *err)
 {
 	static const struct http_route routes[] = { { "GET", "/healthz", healthz },
-		{ "GET", "/readyz", readyz }, { "GET", "/metrics", metrics }, { 0 } };
+		{ "GET", "/readyz", readyz }, { "GET", "/metrics", metrics },
+		{ "GET", "/*", other }, { 0 } };
 	struct http_options http = { .addr = options->addr, .threads = 2, .routes = routes };
 
 	return server_open(out, &http, options, err);

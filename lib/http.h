@@ -58,6 +58,8 @@ bool http_cookie(const struct http_request *req, const char *name, char *value, 
 bool http_param(const struct http_request *req, const char *name, char *value, size_t size);
 /* The client as addr_of_client() sees it; *from_proxy tells whether the peer is trusted. */
 struct addr http_client(const struct http_request *req, bool *from_proxy);
+/* Who is at the other end of the connection: the client or a proxy. */
+struct addr http_peer(const struct http_request *req);
 /* Whether its further headers are a trusted proxy's, as addr_is_of_proxies() sees it. */
 bool http_is_from_proxies(const struct http_request *req);
 /* Token of "Authorization: Bearer TOKEN", or an empty span. */
@@ -70,6 +72,8 @@ int http_body(struct http_request *req, size_t most, struct span *body) MUST_CHE
 
 /* A further header of the answer to come; name and value without line breaks. At most 8. */
 void http_add_header(struct http_request *req, const char *name, const char *value);
+/* Take back those that were added. */
+void http_clear_headers(struct http_request *req);
 
 /* Answers; exactly one per request. type is a Content-Type. */
 void http_answer(struct http_request *req, int status, const char *type, struct span body);
@@ -94,6 +98,7 @@ struct admin_options {
 	void *service;
 	int (*ready)(void *service, struct err *err);
 	void (*metrics)(void *service, FILE *out); /* may be NULL */
+	http_handler *other; /* of any other GET, with the same service; NULL: there is nothing */
 };
 int admin_open(
 	struct http_server **out, const struct admin_options *options, struct err *err) MUST_CHECK;

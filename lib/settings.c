@@ -109,6 +109,8 @@ static const struct setting table[] = {
 		"where the query service binds its SUB socket" },
 	{ "FOOTFALL_LIVE_MAX", INT, AT(live_max), FOR_QUERY, "streams", 0, 10000, "64",
 		"live streams at once; beyond it they are answered 503" },
+	{ "FOOTFALL_INGRESS_ADMINS", TEXT, AT(ingress_admins), FOR_QUERY, "host:port list", 0, 0,
+		"", "admin ports of the ingresses, which are asked for a site's last requests" },
 	{ "FOOTFALL_CONSOLE_ADDR", TEXT, AT(console_addr), FOR_CONSOLE, "host:port", 0, 0,
 		"127.0.0.1:8004", "where the console takes HTTP" },
 	{ "FOOTFALL_INGRESS_URL", TEXT, AT(ingress_url), FOR_CLI, "URL", 0, 0,

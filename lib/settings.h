@@ -63,6 +63,7 @@ struct settings {
 	char *query_addr;
 	char *live_addr;
 	int64_t live_max;
+	char *ingress_admins;
 	char *console_addr;
 	char *ingress_url;
 	char *schema_dir;

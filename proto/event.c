@@ -122,14 +122,28 @@ int event_decode(struct event *ev, struct span wire, struct err *err)
 	ev->props = mp_str(&r, EVENT_JSON_MOST);
 	ev->metadata = mp_str(&r, EVENT_JSON_MOST);
 	decode_origin(ev, &r);
-	if (!r.failed && (!ev->site_id || !ev->id || !ev->visitor))
+	if (!r.failed && ((!ev->site_id && ev->kind != EVENT_DROPPED) || !ev->id || !ev->visitor))
 		mp_fail(&r, -EBADMSG, "site, id or visitor is 0");
 	if (!r.failed && (ev->engaged_ms < EVENT_NONE || ev->scroll_depth < EVENT_NONE ||
 				 ev->scroll_depth > 100))
 		mp_fail(&r, -EBADMSG, "a measure is out of its range");
-	if (!r.failed && (ev->kind < EVENT_PAGEVIEW || ev->kind > EVENT_VITAL))
+	if (!r.failed && (ev->kind < EVENT_PAGEVIEW || ev->kind > EVENT_DROPPED))
 		mp_fail(&r, -ENOTSUP, "of an unknown kind");
 	return mp_reader_end(&r, "event", err);
+}
+
+const char *event_kind_word(uint8_t kind)
+{
+	static const char *const words[] = { [EVENT_PAGEVIEW] = "pageview",
+		[EVENT_CUSTOM] = "custom",
+		[EVENT_ENGAGEMENT] = "engagement",
+		[EVENT_EXIT] = "exit",
+		[EVENT_PING] = "ping",
+		[EVENT_ERROR] = "error",
+		[EVENT_VITAL] = "vital",
+		[EVENT_DROPPED] = "dropped" };
+
+	return kind && kind < sizeof words / sizeof *words ? words[kind] : "";
 }
 
 void event_day_keys_derive(struct event_day_keys *keys, const unsigned char day_key[32])

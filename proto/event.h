@@ -39,11 +39,15 @@ enum event_kind {
 	EVENT_PAGEVIEW = 1,
 	EVENT_CUSTOM,
 	EVENT_ENGAGEMENT,
-	EVENT_EXIT,  /* a page is left */
-	EVENT_PING,  /* a page is still being looked at */
-	EVENT_ERROR, /* of a script */
-	EVENT_VITAL  /* a web vital */
+	EVENT_EXIT,   /* a page is left */
+	EVENT_PING,   /* a page is still being looked at */
+	EVENT_ERROR,  /* of a script */
+	EVENT_VITAL,  /* a web vital */
+	EVENT_DROPPED /* refused traffic, in sums: dropped.h */
 };
+
+/* The kind's word for people and programs: "pageview"; "" for none. */
+const char *event_kind_word(uint8_t kind);
 
 /* Why an event is thought to be of no person; it is kept and marked. */
 enum event_bot {
@@ -62,11 +66,11 @@ enum event_mobile { EVENT_MOBILE_UNSAID, EVENT_MOBILE_NO, EVENT_MOBILE_YES };
 
 /* Texts are UTF-8 without NUL; empty means none. */
 struct event {
-	uint32_t site_id;
-	int64_t id;      /* never 0 */
-	int64_t ts_us;   /* when it happened; never in the future */
-	uint8_t kind;    /* enum event_kind */
-	int64_t visitor; /* never 0; its lowest bit says whether it is persistent */
+	uint32_t site_id; /* above 0, but for refused traffic of no known site */
+	int64_t id;       /* never 0 */
+	int64_t ts_us;    /* when it happened; never in the future */
+	uint8_t kind;     /* enum event_kind */
+	int64_t visitor;  /* never 0; its lowest bit says whether it is persistent */
 	bool interactive;
 	struct span name; /* of a custom event */
 	struct span host, path, title;

@@ -196,9 +196,10 @@ config_write() {
 			private_file "$home/secrets/$role.$db" <<<"host=127.0.0.1 port=$((port + 44)) dbname=footfall_$db user=footfall_$role password=$(<"$home/secrets/$role.password")"
 		done
 	done
-	ingress_links=''
+	ingress_links='' ingress_admins=''
 	for ((i = 0; i < ingresses; i++)); do
 		ingress_links+=${ingress_links:+,}127.0.0.1:$((port + 20 + i)):$((port + 30 + i))
+		ingress_admins+=${ingress_admins:+,}127.0.0.1:$((port + 50 + i))
 		upstreams+="server 127.0.0.1:$((port + 10 + i)) max_fails=0; "
 	done
 	for i in "${services[@]}"; do ports+=${ports:+,}$i=${admin_port[$i]}; done
@@ -265,6 +266,7 @@ become() { # name, pid of the supervisor
 		;;
 	query)
 		export FOOTFALL_QUERY_ADDR=127.0.0.1:$((port + 40)) FOOTFALL_LIVE_ADDR=127.0.0.1:$((port + 41))
+		export FOOTFALL_INGRESS_ADMINS=$ingress_admins
 		export FOOTFALL_APP_DB_FILE=$home/secrets/query.app FOOTFALL_METRICS_DB_FILE=$home/secrets/query.metrics
 		;;
 	console)

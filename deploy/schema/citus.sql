@@ -11,6 +11,8 @@ select create_distributed_table('rollup_day', 'site_id', colocate_with => 'event
 select create_distributed_table('rollup_month', 'site_id', colocate_with => 'event');
 select create_distributed_table('retention_done', 'site_id', colocate_with => 'event');
 select create_distributed_table('string_doubt', 'site_id', colocate_with => 'event');
+select create_distributed_table('dropped', 'site_id', colocate_with => 'event');
+select create_distributed_table('dropped_sample', 'site_id', colocate_with => 'event');
 
 -- Small, and with rows that are about every site: on every node.
 select create_reference_table('retention');

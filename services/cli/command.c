@@ -60,10 +60,23 @@ static int take_option(struct call *call, char **argv, int *i, int argc, struct 
 	return call_wrong(call, err, "%s has no option \"%s\"; try --help", c->name, argv[*i]);
 }
 
+/* How many arguments a command takes, and in *missing the first one's word from the given-th on. */
+static int count_arguments(const struct command *c, int given, struct span *missing)
+{
+	struct span rest = span_of(c->argument);
+	int count = 0;
+
+	for (; rest.len; rest = span_from(rest, span_find(rest, ' ') + 1))
+		if (count++ == given)
+			*missing = span_first(rest, span_find(rest, ' '));
+	return count;
+}
+
 int call_parse(struct call *call, int argc, char **argv, struct err *err)
 {
 	const struct command *c = call->command;
-	int given = 0, wanted = c->argument ? 1 : 0, rc = 0;
+	struct span missing = SPAN("");
+	int given = 0, wanted = count_arguments(c, 0, &missing), rc = 0;
 	bool only_arguments = false;
 
 	for (int i = 0; i < argc && !rc; i++) {
@@ -78,7 +91,8 @@ int call_parse(struct call *call, int argc, char **argv, struct err *err)
 				"%s: \"%s\" is one argument too many; try --help", c->name,
 				argv[i]);
 	}
-	if (!rc && given < wanted && *c->argument != '[')
-		rc = call_wrong(call, err, "%s: %s is missing; try --help", c->name, c->argument);
+	if (!rc && given < count_arguments(c, given, &missing) && *c->argument != '[')
+		rc = call_wrong(call, err, "%s: %.*s is missing; try --help", c->name,
+			(int)missing.len, missing.ptr);
 	return rc;
 }

@@ -9,7 +9,7 @@
 #include "lib/err.h"
 
 #define COMMAND_OPTIONS_MOST   12
-#define COMMAND_ARGUMENTS_MOST 2
+#define COMMAND_ARGUMENTS_MOST 3
 
 struct command;
 
@@ -34,8 +34,9 @@ struct command_option {
 };
 
 struct command {
-	const char *name;     /* "user add"; NULL ends a list */
-	const char *argument; /* "EMAIL"; "[ID]": may be left out; NULL: takes none */
+	const char *name;     /* "user add", one to three words; NULL ends a list */
+	const char *argument; /* "EMAIL"; several with a blank between; "[ID]": may be left out;
+				 NULL: none */
 	const char *about;    /* one line */
 	const char *more;     /* paragraphs for --help, or NULL */
 	int (*run)(struct call *call, struct err *err);
@@ -44,7 +45,7 @@ struct command {
 
 extern const struct command dead_letter_commands[], key_commands[], keys_commands[], log_commands[],
 	migrate_commands[], rebuild_commands[], replay_commands[], setup_commands[],
-	site_commands[], status_commands[], user_commands[];
+	site_commands[], site_rule_commands[], status_commands[], user_commands[];
 
 /* Take what follows a command's words: its argument and options. call->command is set. */
 int call_parse(struct call *call, int argc, char **argv, struct err *err) MUST_CHECK;

@@ -58,8 +58,6 @@ static void set_text(json_t *object, const char *name, struct span text)
 /* What can be read of the event; its address stays sealed. NULL: nothing. */
 static json_t *event_object(struct span wire)
 {
-	static const char *const kinds[] = { "", "pageview", "custom", "engagement", "exit", "ping",
-		"error", "vital" };
 	struct event ev;
 	struct err ignored;
 	char time[TIME_SIZE];
@@ -69,7 +67,7 @@ static json_t *event_object(struct span wire)
 		return NULL;
 	snprintf(time, sizeof time, "%lld", (long long)ev.ts_us);
 	object = json_pack("{sIsIsssI}", "site_id", (json_int_t)ev.site_id, "id", (json_int_t)ev.id,
-		"kind", kinds[ev.kind], "time_us", (json_int_t)ev.ts_us);
+		"kind", event_kind_word(ev.kind), "time_us", (json_int_t)ev.ts_us);
 	set_text(object, "name", ev.name);
 	set_text(object, "host", ev.host);
 	set_text(object, "path", ev.path);

@@ -14,8 +14,8 @@
 #define EXIT_WRONG_USE 2
 
 static const struct command *const groups[] = { migrate_commands, user_commands, site_commands,
-	key_commands, setup_commands, status_commands, log_commands, dead_letter_commands,
-	replay_commands, rebuild_commands, keys_commands, NULL };
+	site_rule_commands, key_commands, setup_commands, status_commands, log_commands,
+	dead_letter_commands, replay_commands, rebuild_commands, keys_commands, NULL };
 
 static void print_usage(const struct command *c)
 {
@@ -62,21 +62,26 @@ static void print_help(void)
 		FOR_CLI | FOR_CLI_APP_DB | FOR_CLI_METRICS_DB | FOR_CLI_SCHEMA | FOR_CLI_JOURNAL);
 }
 
+/* How many words a command's name has, when they are the first of argv; else 0. */
+static int words_of(const struct command *c, int argc, char **argv)
+{
+	struct span rest = span_of(c->name);
+	int words = 0;
+
+	for (; rest.len; rest = span_from(rest, span_find(rest, ' ') + 1))
+		if (words == argc || !span_equals(span_of(argv[words++]),
+					     span_first(rest, span_find(rest, ' '))))
+			return 0;
+	return words;
+}
+
 /* The command whose words are the first of argv; *words is how many they are. */
 static const struct command *find_command(int argc, char **argv, int *words)
 {
 	for (size_t g = 0; groups[g]; g++)
-		for (const struct command *c = groups[g]; c->name; c++) {
-			const char *second = strchr(c->name, ' ');
-			size_t first_len = second ? (size_t)(second - c->name) : strlen(c->name);
-
-			if (!span_equals(span_of(argv[0]), (struct span){ c->name, first_len }))
-				continue;
-			if (second && (argc < 2 || strcmp(argv[1], second + 1)))
-				continue;
-			*words = second ? 2 : 1;
-			return c;
-		}
+		for (const struct command *c = groups[g]; c->name; c++)
+			if ((*words = words_of(c, argc, argv)))
+				return c;
 	return NULL;
 }
 

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
-#include "services/cli/http_client.h"
+#include "lib/http_client.h"
 
 /* Two under way: while the server waits for its disk with one, it reads the other. */
 #define SENDERS            2

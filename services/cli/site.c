@@ -11,11 +11,19 @@
 #include "services/cli/stack.h"
 
 #define SITE_COLUMNS "s.id as site_id, s.property_id, s.domain, s.zone as timezone, s.identity"
+#define SITE_CHOICES ", s.bots, s.origin_required, s.honour_dnt"
+
+#define OID_BOOL 16 /* of PostgreSQL's catalog/pg_type.dat */
 
 static void print_columns(const PGresult *site)
 {
-	for (int c = 0; c < PQnfields(site); c++)
-		printf("%-12s %s\n", PQfname(site, c), PQgetvalue(site, 0, c));
+	for (int c = 0; c < PQnfields(site); c++) {
+		const char *text = PQgetvalue(site, 0, c);
+
+		if (PQftype(site, c) == OID_BOOL)
+			text = *text == 't' ? "yes" : "no";
+		printf("%-15s %s\n", PQfname(site, c), text);
+	}
 }
 
 static void print_site(const PGresult *site, const char *app_url)
@@ -23,6 +31,10 @@ static void print_site(const PGresult *site, const char *app_url)
 	print_columns(site);
 	printf("\nThe line for its pages:\n  <script defer src=\"%s/js/%s.js\"></script>\n",
 		app_url, PQgetvalue(site, 0, 1));
+	printf("\nOpened in a browser, its visits are not counted any more; the other undoes "
+	       "that:\n"
+	       "  https://%s/#footfall-ignore\n  https://%s/#footfall-count\n",
+		PQgetvalue(site, 0, 2), PQgetvalue(site, 0, 2));
 }
 
 static int site_add(struct call *call, struct err *err)
@@ -113,16 +125,48 @@ static int retention_check(struct call *call, const char *days, struct err *err)
 	return call_number(call, "retention", 1, RETENTION_MOST, 0, &number, err);
 }
 
-/* The site with its limit. Takes nothing. */
+/* What was refused of the site in the last 30 days, {reason: count}. */
+static int dropped_get(PGconn *metrics, const char *site_id, json_t **sums, struct err *err)
+{
+	PGresult *found = NULL;
+	int rc = pg_run(metrics, &found,
+		"select coalesce(json_object_agg(reason, count order by count desc, reason), '{}') "
+		"as dropped from (select reason, sum(count)::bigint as count from dropped where "
+		"site_id = $1 and hour > now() - interval '30 days' group by reason) d",
+		1, &site_id, err);
+
+	if (!rc)
+		*sums = json_loads(PQgetvalue(found, 0, 0), 0, NULL);
+	PQclear(found);
+	return rc;
+}
+
+static void print_dropped(const json_t *sums)
+{
+	char text[RESULT_COUNT_SIZE];
+	const char *reason;
+	json_t *count;
+
+	json_object_foreach((json_t *)(uintptr_t)sums, reason, count)
+		printf("%-15s %s in 30 days: %s\n", "dropped",
+			result_count(text, (unsigned long long)json_integer_value(count)), reason);
+}
+
+/* The site with its limit, and what was refused. Takes nothing. */
 static int site_json(PGconn *metrics, const PGresult *site, json_t **out, struct err *err)
 {
-	json_t *days;
+	json_t *days = NULL, *dropped = NULL;
 	int rc = retention_get(metrics, PQgetvalue(site, 0, 0), &days, err);
 
+	if (!rc)
+		rc = dropped_get(metrics, PQgetvalue(site, 0, 0), &dropped, err);
 	if (!rc) {
 		*out = result_row(site, 0);
-		json_object_set_new(*out, "retention_days", days);
+		json_object_set(*out, "retention_days", days);
+		json_object_set(*out, "dropped_30_days", dropped);
 	}
+	json_decref(days);
+	json_decref(dropped);
 	return rc;
 }
 
@@ -131,9 +175,10 @@ static void print_site_kept(const PGresult *site, const json_t *kept, const char
 	const json_t *days = json_object_get(kept, "retention_days");
 
 	if (json_is_integer(days))
-		printf("%-12s %lld days\n", "retention", (long long)json_integer_value(days));
+		printf("%-15s %lld days\n", "retention", (long long)json_integer_value(days));
 	else
-		printf("%-12s none\n", "retention");
+		printf("%-15s none\n", "retention");
+	print_dropped(json_object_get(kept, "dropped_30_days"));
 	print_site(site, app_url);
 }
 
@@ -157,7 +202,10 @@ static int site_show(struct call *call, struct err *err)
 
 	if (!rc)
 		rc = pg_run(db, &found,
-			"select " SITE_COLUMNS ", s.created_at, (select string_agg(a.email, ', ' "
+			"select " SITE_COLUMNS SITE_CHOICES
+			", (select count(*) from site_rule r where "
+			"r.site_id = s.id) as rules, s.created_at, (select string_agg(a.email, ', "
+			"' "
 			"order by a.email) from site_member m join account a on a.id = "
 			"m.account_id "
 			"where m.site_id = s.id and m.role = 'owner') as owners from site s "
@@ -195,26 +243,43 @@ static void print_set(const PGresult *set, const struct call *call)
 		     "numbers.");
 }
 
+/* "yes" or "no" of an option, as SQL has it; NULL: not given. */
+static int take_choice(struct call *call, const char *name, const char **out, struct err *err)
+{
+	const char *text = call_option(call, name);
+
+	*out = !text ? NULL : strcmp(text, "yes") ? "false" : "true";
+	if (text && strcmp(text, "yes") != 0 && strcmp(text, "no") != 0)
+		return call_wrong(call, err, "--%s is \"%s\", must be yes or no", name, text);
+	return 0;
+}
+
 static int site_set(struct call *call, struct err *err)
 {
 	const char *zone = call_option(call, "timezone"), *identity = call_option(call, "identity");
 	const char *days = call_option(call, "retention");
-	const char *params[] = { call->arg[0], zone, identity };
+	const char *params[] = { call->arg[0], zone, identity, call_option(call, "bots"), NULL,
+		NULL };
 	PGconn *db = NULL, *metrics = NULL;
 	PGresult *set = NULL;
 	json_t *kept = NULL;
 	struct stack stack;
 	int rc = retention_check(call, days, err);
 
+	if (!rc)
+		rc = take_choice(call, "origin-required", &params[4], err);
+	if (!rc)
+		rc = take_choice(call, "honour-dnt", &params[5], err);
 	if (rc)
 		return rc;
-	if (!zone && !identity && !days)
-		return call_wrong(
-			call, err, "site set needs --timezone, --identity or --retention");
+	if (!zone && !identity && !days && !params[3] && !params[4] && !params[5])
+		return call_wrong(call, err, "site set needs something to set; try --help");
 	rc = open_both(&stack, &db, &metrics, err);
 	if (!rc)
-		rc = pg_run(db, &set, "select " SITE_COLUMNS " from site_set($1, $2, $3) s", 3,
-			params, err);
+		rc = pg_run(db, &set,
+			"select " SITE_COLUMNS SITE_CHOICES
+			" from site_set($1, $2, $3, $4, $5, $6) s",
+			6, params, err);
 	if (!rc && days)
 		rc = retention_set(metrics, PQgetvalue(set, 0, 0), days, err);
 	if (!rc)
@@ -250,7 +315,13 @@ const struct command site_commands[] = {
 		{ { "timezone", "ZONE", "whose days its reports have" },
 			{ "identity", "KIND", "daily or persistent, from its next midnight on" },
 			{ "retention", "DAYS|none",
-				"delete events and visits that are older than so many days" } } },
+				"delete events and visits that are older than so many days" },
+			{ "bots", "CHOICE",
+				"mark (the default): keep what bots send, marked; refuse: do not" },
+			{ "origin-required", "yes|no",
+				"refuse events of pages without an Origin header" },
+			{ "honour-dnt", "yes|no",
+				"refuse what comes with DNT: 1 or Sec-GPC: 1" } } },
 	{ "site show", "DOMAIN|PROPERTY_ID", "show a site and the line for its pages", NULL,
 		site_show, { { NULL } } },
 	{ "site remove", "DOMAIN|PROPERTY_ID", "delete a site and all that was counted of it",

@@ -5,11 +5,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "lib/http_client.h"
 #include "lib/journal/archive.h"
 #include "lib/pg.h"
 #include "services/cli/command.h"
 #include "services/cli/gaps.h"
-#include "services/cli/http_client.h"
 #include "services/cli/result.h"
 #include "services/cli/stack.h"
 

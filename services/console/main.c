@@ -15,6 +15,7 @@
 #include "services/console/keep.h"
 #include "services/console/session.h"
 #include "services/console/site.h"
+#include "services/console/site_rule.h"
 
 #define APP_CONNECTIONS  4
 #define LOGINS_MOST      10 /* failures of a client, or for an account, in … */
@@ -27,6 +28,10 @@ static const struct http_route routes[] = {
 	{ "POST", "/api/logout", account_logout },
 	{ "POST", "/api/setup", account_setup },
 	{ "POST", "/api/sites", site_add },
+	{ "GET", "/api/sites/*", site_rules_get },
+	{ "PUT", "/api/sites/*", site_rules_choose },
+	{ "POST", "/api/sites/*", site_rules_add },
+	{ "DELETE", "/api/sites/*", site_rules_remove },
 	{ "GET", "/api/timezones", site_zones },
 	{ 0 },
 };

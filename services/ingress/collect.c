@@ -25,7 +25,10 @@ struct collected {
 	struct cdn cdn;
 	struct field_revenue revenue;
 	char *props, *metadata; /* owned */
-	struct span domains, own_id, visitor;
+	struct span domains, own_id;
+	struct addr address;
+	bool from_proxy;
+	struct client client;
 };
 
 void collect_preflight(struct http_request *req, void *service)
@@ -105,6 +108,13 @@ static const char *read_engagement(struct collected *c, const struct object *bod
 	return NULL;
 }
 
+/* The script's hint that no person is there: true, or a number but 0, as of GoatCounter's scripts.
+ */
+static bool says_bot(struct field hint)
+{
+	return hint.type == FIELD_TRUE || field_number(hint) > 0;
+}
+
 static const char *read_rest(struct collected *c, const struct object *body, struct err *err)
 {
 	struct field props = object_field(body, "p", "props");
@@ -135,8 +145,10 @@ static const char *read_rest(struct collected *c, const struct object *body, str
 	c->ev.screen_width = width > 0 && width < 100000 ? (uint32_t)width : 0;
 	if (field_text(&c->own_id, object_field(body, "id", NULL), CLIENT_EVENT_ID_MOST, err))
 		return "id";
-	if (field_text(&c->visitor, object_field(body, "visitor", NULL), EVENT_VISITOR_MOST, err))
+	if (field_text(&c->client.id, object_field(body, "visitor", NULL), EVENT_VISITOR_MOST, err))
 		return "visitor";
+	if (says_bot(object_field(body, "b", "bot")))
+		c->client.bot = EVENT_BOT_HINT;
 	return NULL;
 }
 
@@ -159,77 +171,102 @@ static void read_headers(struct collected *c, struct http_request *req)
 	c->ev.language = field_accept_language(http_header(req, "Accept-Language"));
 	cdn_read(&c->ev, &c->cdn, req);
 	c->ev.ts_us = clock_now_us();
+	c->address = http_client(req, &c->from_proxy);
+	c->client = intake_client(req, "/api/event");
+	c->client.address = &c->address;
 }
 
-/* Send the event to each site it names. Returns how many were dropped, or -errno when none can be
- * taken now (and none was); *reason names why the last one was dropped. */
+/* The next name of the list, which is shortened by it. */
+static struct span next_name(struct span *domains)
+{
+	size_t comma = span_find(*domains, ',');
+	struct span name = span_trim(span_first(*domains, comma));
+
+	*domains = span_from(*domains, comma + 1);
+	return name;
+}
+
+/* Send the event to each site it names; what is not taken is in *dropped. An error: none can be
+ * taken now, and none was (-EREMOTEIO: or was it). */
 static int take_all(struct intake *in, struct collected *c, struct http_request *req,
-	const char **reason, struct err *err)
+	struct dropped_tally *dropped, struct err *err)
 {
 	struct journal_ticket ticket = { 0 };
 	struct span rest = c->domains;
-	bool from_proxy;
-	struct addr address = http_client(req, &from_proxy);
-	const struct client client = { .address = &address, .id = c->visitor };
-	int dropped = 0, taken = 0, rc = 0;
+	int taken = 0, rc = 0;
 
 	c->ev.id = intake_event_id(
-		c->own_id, from_proxy ? http_header(req, "X-Request-Id") : SPAN(""), 0);
+		c->own_id, c->from_proxy ? http_header(req, "X-Request-Id") : SPAN(""), 0);
 	for (int n = 0; rest.len && n < DOMAINS_MOST; n++) {
-		size_t comma = span_find(rest, ',');
-		struct span name = span_trim(span_first(rest, comma));
-		struct site site;
+		enum dropped refused = DROPPED_UNKNOWN_SITE;
+		struct site site, *known = NULL;
 
-		rest = span_from(rest, comma + 1);
-		if (!snapshot_site(in->snapshot, name, &site)) {
-			*reason = "unknown_site";
-			dropped++;
-			continue;
+		if (snapshot_site(in->snapshot, next_name(&rest), &site)) {
+			known = &site;
+			rc = intake_event(in, known, &c->ev, &c->client, &ticket, &refused, err);
+			if (rc && !intake_event_is_bad(rc) && !taken)
+				return rc;
+			if (rc)
+				refused = intake_event_is_bad(rc) ? DROPPED_INVALID
+								  : DROPPED_UNAVAILABLE;
 		}
-		rc = intake_event(in, &site, &c->ev, &client, &ticket, err);
-		if (rc && !intake_event_is_bad(rc) && !taken)
-			return rc;
-		if (rc) {
-			*reason = intake_event_is_bad(rc) ? "invalid" : "unavailable";
-			dropped++;
-		} else {
+		if (refused)
+			intake_drop(in, dropped, refused, known, &c->ev, &c->client);
+		else
 			taken++;
-		}
 	}
-	if (span_trim(rest).len) {
-		*reason = "too_many_sites";
-		dropped++;
-	}
+	if (span_trim(rest).len)
+		intake_drop(in, dropped, DROPPED_TOO_MANY_SITES, NULL, &c->ev, &c->client);
 	if (taken) {
 		rc = journal_wait(in->journal, ticket, err);
 		if (rc) /* of several some may be of an earlier flush, and kept */
 			return taken > 1 ? -EREMOTEIO : rc;
 	}
 	atomic_fetch_add(&in->accepted, taken);
-	atomic_fetch_add(&in->rejected, dropped);
-	return dropped;
+	return 0;
 }
 
 /* Take the event of a body that could be read. */
 static void collect_read(struct intake *in, struct collected *c, struct http_request *req)
 {
+	struct dropped_tally dropped = { 0 };
 	struct err err = { 0 };
-	const char *reason = "";
-	char count[16];
-	int rc = take_all(in, c, req, &reason, &err);
+	char count[24];
+	int rc = take_all(in, c, req, &dropped, &err);
 
 	if (rc == -EREMOTEIO) {
 		http_drop(req);
-	} else if (rc < 0) {
-		intake_answer_unavailable(req, &err);
-	} else {
-		if (rc) {
-			snprintf(count, sizeof count, "%d", rc);
-			http_add_header(req, "x-plausible-dropped", count);
-			http_add_header(req, "x-footfall-dropped", reason);
-		}
-		http_answer(req, 202, "text/plain; charset=utf-8", SPAN("ok"));
+		return;
 	}
+	if (rc) {
+		intake_answer_unavailable(req, &err);
+		return;
+	}
+	/* Where a site lists origins, the scripts of others may not read what it answers. */
+	if (dropped.reasons & 1U << DROPPED_ORIGIN)
+		http_clear_headers(req);
+	if (dropped.count) {
+		snprintf(count, sizeof count, "%zu", dropped.count);
+		http_add_header(req, "x-plausible-dropped", count);
+		intake_say_dropped(req, &dropped);
+	}
+	http_answer(req, 202, "text/plain; charset=utf-8", SPAN("ok"));
+}
+
+/* A body that cannot be read counts for the site that it names, if that can be read. */
+static void collect_bad(struct intake *in, struct collected *c, const struct object *body,
+	struct http_request *req, const char *field, const char *reason)
+{
+	struct dropped_tally dropped = { 0 };
+	struct site site, *known = NULL;
+	struct err ignored;
+
+	if (body && !read_domains(c, body, &ignored) &&
+		snapshot_site(in->snapshot, next_name(&c->domains), &site))
+		known = &site;
+	intake_drop(in, &dropped, DROPPED_INVALID, known, &c->ev, &c->client);
+	intake_say_dropped(req, &dropped);
+	answer_invalid(req, field, reason);
 }
 
 void collect_event(struct http_request *req, void *service)
@@ -240,29 +277,32 @@ void collect_event(struct http_request *req, void *service)
 	struct err err = { 0 };
 	const char *field;
 	struct span text;
+	struct dropped_tally ignored = { 0 };
+	int rc;
 
 	intake_allow_any_origin(req);
-	if (http_body(req, HTTP_BODY_SMALL, &text))
+	memset(&c.ev, 0, sizeof c.ev);
+	c.props = c.metadata = NULL;
+	read_headers(&c, req);
+	if (http_body(req, HTTP_BODY_SMALL, &text)) {
+		intake_drop(in, &ignored, DROPPED_INVALID, NULL, NULL, &c.client);
 		return;
+	}
 	if (snapshot_ready(in->snapshot, &err)) {
 		intake_answer_unavailable(req, &err);
 		return;
 	}
-	memset(&c.ev, 0, sizeof c.ev);
-	c.props = c.metadata = NULL;
-	if (object_read(&body, text, NULL, &err)) {
+	rc = object_read(&body, text, NULL, &err);
+	if (rc) {
 		err_set(&err, -EINVAL, "the body is not a JSON object");
 		field = "request";
 	} else {
-		read_headers(&c, req);
 		field = read_body(&c, &body, &err);
 	}
-	if (field) {
-		atomic_fetch_add(&in->rejected, 1);
-		answer_invalid(req, field, err.msg);
-	} else {
+	if (field)
+		collect_bad(in, &c, rc ? NULL : &body, req, field, err.msg);
+	else
 		collect_read(in, &c, req);
-	}
 	free(c.props);
 	free(c.metadata);
 }

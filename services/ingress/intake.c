@@ -26,8 +26,46 @@ int64_t intake_event_id(struct span own, struct span request_id, size_t index)
 	return drawn;
 }
 
+struct client intake_client(const struct http_request *req, const char *way)
+{
+	return (struct client){ .way = way,
+		.from_page = true,
+		.opts_out = span_equals(http_header(req, "Sec-GPC"), SPAN("1")) ||
+			    span_equals(http_header(req, "DNT"), SPAN("1")),
+		.origin = http_header(req, "Origin"),
+		.bot = bots_prefetches(req) ? EVENT_BOT_PREFETCH : EVENT_BOT_NONE };
+}
+
+/* Who sent the event, if no person: its request's own word, then the lists. */
+static enum event_bot bot_of(struct intake *in, const struct site *site, const struct event *ev,
+	const struct client *client)
+{
+	if (client->bot)
+		return client->bot;
+	if (site->refuses_bots && bots_know_agent(in->bots, ev->user_agent))
+		return EVENT_BOT_AGENT;
+	return bots_know_referrer(in->bots, ev->referrer) ? EVENT_BOT_SPAM : EVENT_BOT_NONE;
+}
+
+static enum dropped rules_of_site(
+	struct intake *in, const struct site *site, struct event *ev, const struct client *client)
+{
+	const struct asked asked = { .from_page = client->from_page,
+		.opts_out = client->opts_out,
+		.address = client->address,
+		.origin = client->origin,
+		.host = ev->host,
+		.path = ev->path,
+		.agent = ev->user_agent,
+		.bot = (uint8_t)bot_of(in, site, ev, client) };
+
+	ev->bot = asked.bot;
+	return snapshot_refuse(in->snapshot, site, &asked);
+}
+
 int intake_event(struct intake *in, const struct site *site, struct event *ev,
-	const struct client *client, struct journal_ticket *ticket, struct err *err)
+	const struct client *client, struct journal_ticket *ticket, enum dropped *refused,
+	struct err *err)
 {
 	static const struct addr unknown;
 	unsigned char sealed[EVENT_SEALED_BYTES];
@@ -35,6 +73,9 @@ int intake_event(struct intake *in, const struct site *site, struct event *ev,
 	struct day day;
 	int rc = 0;
 
+	*refused = rules_of_site(in, site, ev, client);
+	if (*refused)
+		return 0;
 	if (client->id.len > EVENT_VISITOR_MOST)
 		rc = err_set(err, -EINVAL, "the visitor's id has more than %d bytes",
 			EVENT_VISITOR_MOST);
@@ -63,7 +104,36 @@ int intake_event(struct intake *in, const struct site *site, struct event *ev,
 		rc = journal_append(in->journal, (uint8_t)(site->id % RECORD_LANES),
 			(struct span){ wire.data, wire.size }, ticket, err);
 	msgpack_sbuffer_destroy(&wire);
+	if (!rc)
+		recents_add(in->recents, site->id, client->way, DROPPED_NONE, ev, client->origin);
 	return rc;
+}
+
+void intake_drop(struct intake *in, struct dropped_tally *tally, enum dropped reason,
+	const struct site *site, const struct event *ev, const struct client *client)
+{
+	static const struct event nothing;
+
+	tally->count++;
+	tally->reasons |= 1U << reason;
+	atomic_fetch_add(&in->rejected, 1);
+	refusals_add(in->refusals, site ? site->id : 0, reason, ev, client->origin);
+	if (site)
+		recents_add(in->recents, site->id, client->way, reason, ev ? ev : &nothing,
+			client->origin);
+}
+
+void intake_say_dropped(struct http_request *req, const struct dropped_tally *tally)
+{
+	char text[DROPPED_REASONS * (DROPPED_WORD_MOST + 2)] = "";
+	size_t len = 0;
+
+	for (int reason = 1; reason < DROPPED_REASONS; reason++)
+		if (tally->reasons & 1U << reason)
+			len += (size_t)snprintf(text + len, sizeof text - len, "%s%s",
+				len ? ", " : "", dropped_word((enum dropped)reason));
+	if (len)
+		http_add_header(req, "x-footfall-dropped", text);
 }
 
 void intake_answer_unavailable(struct http_request *req, const struct err *err)

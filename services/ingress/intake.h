@@ -9,8 +9,12 @@
 #include "lib/addr.h"
 #include "lib/http.h"
 #include "lib/journal/journal.h"
+#include "proto/dropped.h"
 #include "proto/event.h"
+#include "services/ingress/bots.h"
 #include "services/ingress/day.h"
+#include "services/ingress/recents.h"
+#include "services/ingress/refusals.h"
 #include "services/ingress/snapshot.h"
 
 /* What an ingress is made of; the handlers' service. All borrowed but the counters. */
@@ -18,6 +22,9 @@ struct intake {
 	struct snapshot *snapshot;
 	struct days *days;
 	struct journal *journal;
+	struct refusals *refusals;
+	struct recents *recents;
+	struct bots *bots;
 	struct span tracker; /* source of the script for pages */
 	atomic_llong accepted, rejected;
 };
@@ -28,18 +35,42 @@ struct intake {
  * request, or drawn. Empty spans are absent. */
 int64_t intake_event_id(struct span own, struct span request_id, size_t index);
 
-/* Who sent an event. */
+/* Who sent an event, and how. Texts are "" where there is none. */
 struct client {
 	const struct addr *address; /* NULL: not known */
-	struct span id;             /* what a browser or caller knows its visitor by; "": none */
+	struct span id;             /* what a browser or caller knows its visitor by */
+	const char *way;            /* the path that it was sent to */
+	bool from_page;             /* by a browser */
+	bool opts_out;              /* with DNT: 1 or Sec-GPC: 1 */
+	struct span origin;         /* UTF-8 or not */
+	uint8_t bot;                /* enum event_bot, as its request tells */
 };
 
-/* Complete ev (site_id, visitor, address, address_date are set here) for `site` and append it. The
- * event is safe only after journal_wait(). The client's id counts on dates of a persistent
- * identity. -EINVAL, -EMSGSIZE: this event cannot be taken, with the reason; -ENOSPC, -EIO,
+/* What a request from a page says of its sender, but for address and id. */
+struct client intake_client(const struct http_request *req, const char *way);
+
+/* Complete ev (site_id, visitor, address, address_date, bot are set here) for `site` and append it.
+ * The event is safe only after journal_wait(). The client's id counts on dates of a persistent
+ * identity. 0 with *refused: the site does not want it, and it was not appended; else *refused is
+ * DROPPED_NONE. -EINVAL, -EMSGSIZE: this event cannot be taken, with the reason; -ENOSPC, -EIO,
  * -EAGAIN, -ECONNRESET: none can be taken now. */
 int intake_event(struct intake *in, const struct site *site, struct event *ev,
-	const struct client *client, struct journal_ticket *ticket, struct err *err) MUST_CHECK;
+	const struct client *client, struct journal_ticket *ticket, enum dropped *refused,
+	struct err *err) MUST_CHECK;
+
+/* What was not taken of a request, for its answer. */
+struct dropped_tally {
+	size_t count;
+	unsigned reasons; /* bits */
+};
+
+/* Count an event that was not taken, whoever decided that. site NULL: none that is known; ev NULL:
+ * nothing of it could be read. */
+void intake_drop(struct intake *in, struct dropped_tally *tally, enum dropped reason,
+	const struct site *site, const struct event *ev, const struct client *client);
+
+/* x-footfall-dropped: the reasons' words, separated by commas. Nothing when all was taken. */
+void intake_say_dropped(struct http_request *req, const struct dropped_tally *tally);
 
 /* Whether rc of the above is about the one event, and not about us. */
 static inline bool intake_event_is_bad(int rc)

@@ -25,6 +25,7 @@
 #define DRAIN_LEAST_MS       300 /* for what came last, when the servers took all of that to close */
 #define EXPIRE_EVERY_S       60
 #define REMOVED_EVERY_S      5
+#define REFUSALS_EVERY_S     5
 #define REMOVED_AGAIN_US     (60 * US_PER_SECOND) /* after a failure */
 #define TRACKER_MOST         (64 << 10)
 
@@ -93,6 +94,10 @@ static void ingress_metrics(void *service, FILE *out)
 		(unsigned long long)j.damaged, (unsigned long long)s.sent,
 		(unsigned long long)s.resent, (unsigned long long)s.acknowledged, s.in_flight,
 		s.adopted, (unsigned long long)j.archive_bytes);
+	for (int reason = 1; reason < DROPPED_REASONS; reason++)
+		fprintf(out, "footfall_events_dropped_total{reason=\"%s\"} %llu\n",
+			dropped_word((enum dropped)reason),
+			refusals_count(g->intake.refusals, (enum dropped)reason));
 }
 
 /* The tracker without the lines that are only a comment: visitors need not load those. */
@@ -139,6 +144,25 @@ static int journal_start(struct ingress *g, struct err *err)
 	return journal_open(&g->intake.journal, &g->journal, err);
 }
 
+/* GET /recent?site=NUMBER, for query services: the last requests of a site here. */
+static void recent_get(struct http_request *req, void *service)
+{
+	struct ingress *g = service;
+	char text[16], *end;
+	unsigned long site_id;
+
+	if (!span_equals(http_path(req), SPAN("/recent")) ||
+		!http_param(req, "site", text, sizeof text)) {
+		http_answer_error(req, 404, "there is nothing here");
+		return;
+	}
+	site_id = strtoul(text, &end, 10);
+	if (!*text || *end || site_id > INT32_MAX)
+		http_answer_error(req, 400, "site is not a number");
+	else
+		http_answer_json(req, 200, recents_json(g->intake.recents, (uint32_t)site_id));
+}
+
 static int servers_start(struct ingress *g, struct err *err)
 {
 	const struct http_options http = { .addr = g->settings.ingress_addr,
@@ -150,7 +174,8 @@ static int servers_start(struct ingress *g, struct err *err)
 		.service_name = "ingress",
 		.service = g,
 		.ready = ingress_ready,
-		.metrics = ingress_metrics };
+		.metrics = ingress_metrics,
+		.other = recent_get };
 	int rc = http_server_open(&g->http, &http, err);
 
 	return rc ? rc : admin_open(&g->admin, &admin, err);
@@ -176,6 +201,13 @@ static int ingress_open(struct ingress *g, struct err *err)
 		rc = tracker_load(g, err);
 	if (!rc)
 		rc = journal_start(g, err);
+	if (!rc)
+		rc = refusals_open(&g->intake.refusals, g->intake.journal, err);
+	if (!rc)
+		rc = recents_open(&g->intake.recents, err);
+	if (!rc)
+		rc = bots_open(
+			&g->intake.bots, g->settings.bot_agents, g->settings.spam_referrers, err);
 	if (!rc)
 		rc = pg_pool_open(&g->pool, g->settings.app_db, "footfall ingress",
 			DATABASE_CONNECTIONS, err);
@@ -206,9 +238,14 @@ static void ingress_close(struct ingress *g)
 	if (g->intake.snapshot)
 		snapshot_stop(g->intake.snapshot);
 	http_servers_close(&g->http, &g->admin);
+	if (g->intake.refusals)
+		refusals_flush(g->intake.refusals);
 	if (g->intake.journal)
 		journal_flush(g->intake.journal);
 	sender_close(&g->sender, drain_ms(g));
+	refusals_close(&g->intake.refusals);
+	recents_close(&g->intake.recents);
+	bots_close(&g->intake.bots);
 	journal_close(&g->intake.journal);
 	snapshot_close(&g->intake.snapshot);
 	days_close(&g->intake.days);
@@ -293,8 +330,11 @@ static int ingress_run(struct ingress *g, struct err *err)
 		if (journal_failed(g->intake.journal))
 			return err_set(err, -EIO, "the journal takes nothing any more");
 		roll_when_asked(g);
+		bots_follow(g->intake.bots);
 		if (second % EXPIRE_EVERY_S == 0)
 			journal_expire(g->intake.journal);
+		if (second % REFUSALS_EVERY_S == 0)
+			refusals_flush(g->intake.refusals);
 		if (second % REMOVED_EVERY_S == 0)
 			removed_sites_forget(g);
 	}

@@ -18,14 +18,15 @@
 #define OLDEST_US     (946684800LL * US_PER_SECOND) /* 2000-01-01 */
 
 /* What happened to one event. */
-enum outcome { ACCEPTED, REJECTED, UNAVAILABLE };
+enum outcome { ACCEPTED, REJECTED, DROPPED, UNAVAILABLE };
 
 struct call {
 	struct intake *in;
 	struct span key, request_id;
 	struct journal_ticket ticket;
-	size_t count, accepted, rejected, unavailable;
-	json_t *results; /* those not accepted */
+	size_t count, accepted, rejected, dropped, unavailable;
+	struct dropped_tally tally; /* all that were not taken for good */
+	json_t *results;            /* those not accepted */
 	struct err unavailable_err;
 	char last_name[254]; /* of a site: most calls name the same one a thousand times */
 	struct site last_site;
@@ -39,8 +40,10 @@ struct sent {
 	struct field_revenue revenue;
 	char *props, *metadata; /* owned */
 	struct addr address;
-	bool has_address;
-	struct span site_name, own_id, visitor;
+	struct span site_name, own_id;
+	const struct site *site; /* once it is known */
+	struct client client;
+	enum dropped refused;
 };
 
 static int say_field(struct err *err, int rc, const char *field)
@@ -87,7 +90,8 @@ static int read_client(struct sent *s, const struct object *object, struct err *
 
 	if (!rc && text.len && addr_parse(&s->address, text))
 		rc = err_set(err, -EINVAL, "ip is not an address");
-	s->has_address = !rc && text.len;
+	if (!rc && text.len)
+		s->client.address = &s->address;
 	if (!rc)
 		rc = read_text(&text, object, "user_agent", HTTP_BODY_SMALL, err);
 	if (!rc)
@@ -210,7 +214,7 @@ static int read_rest(struct sent *s, const struct object *object, struct err *er
 	if (s->ev.kind == EVENT_ENGAGEMENT && s->ev.engaged_ms < 0 && s->ev.scroll_depth < 0)
 		return err_set(err, -EINVAL, "engagement needs engaged_ms or scroll_depth");
 	rc = read_text(&s->own_id, object, "id", CLIENT_EVENT_ID_MOST, err);
-	return rc ? rc : read_text(&s->visitor, object, "visitor", EVENT_VISITOR_MOST, err);
+	return rc ? rc : read_text(&s->client.id, object, "visitor", EVENT_VISITOR_MOST, err);
 }
 
 static int read_site_name(struct sent *s, const struct object *object, struct err *err)
@@ -241,10 +245,15 @@ static int take_one(struct call *call, struct sent *s, const struct object *obje
 {
 	int rc = read_site_name(s, object, err);
 
-	if (!rc)
+	if (!rc) {
+		s->refused = DROPPED_UNKNOWN_SITE;
 		rc = find_site(call, s->site_name, err);
-	if (!rc)
-		rc = read_page(s, &call->last_site, object, err);
+	}
+	if (!rc) {
+		s->refused = DROPPED_INVALID;
+		s->site = &call->last_site;
+		rc = read_page(s, s->site, object, err);
+	}
 	if (!rc)
 		rc = read_time(s, object, err);
 	if (!rc)
@@ -254,14 +263,12 @@ static int take_one(struct call *call, struct sent *s, const struct object *obje
 	if (rc)
 		return rc;
 	s->ev.id = intake_event_id(s->own_id, call->request_id, call->count);
-	return intake_event(call->in, &call->last_site, &s->ev,
-		&(struct client){ s->has_address ? &s->address : NULL, s->visitor }, &call->ticket,
-		err);
+	return intake_event(call->in, s->site, &s->ev, &s->client, &call->ticket, &s->refused, err);
 }
 
 static void result_add(struct call *call, enum outcome outcome, const struct err *err)
 {
-	static const char *const names[] = { "accepted", "rejected", "unavailable" };
+	static const char *const names[] = { "accepted", "rejected", "dropped", "unavailable" };
 	json_t *reason = json_string(err->msg);
 
 	if (!reason)
@@ -280,6 +287,9 @@ static void call_event(struct call *call, struct span text, size_t *used)
 
 	memset(&s.ev, 0, sizeof s.ev);
 	s.props = s.metadata = NULL;
+	s.site = NULL;
+	s.client = (struct client){ .id = SPAN(""), .way = "/api/v1/events", .origin = SPAN("") };
+	s.refused = DROPPED_INVALID;
 	if (rc)
 		rc = say_field(&err, -EINVAL, "the event");
 	else if (call->unavailable) /* the first that cannot be taken ends it: the rest is sent
@@ -287,17 +297,26 @@ static void call_event(struct call *call, struct span text, size_t *used)
 		rc = err_set(&err, -EAGAIN, "%s", call->unavailable_err.msg);
 	else
 		rc = take_one(call, &s, &object, &err);
-	if (!rc) {
+	if (!rc && !s.refused) {
 		call->accepted++;
+	} else if (!rc) {
+		call->dropped++;
+		err_set(&err, -EPERM, "the site refuses it: %s", dropped_word(s.refused));
+		result_add(call, DROPPED, &err);
 	} else if (intake_event_is_bad(rc)) {
 		call->rejected++;
 		result_add(call, REJECTED, &err);
+		/* What was accepted up to the journal could still be too large for it. */
+		if (!s.refused)
+			s.refused = DROPPED_INVALID;
 	} else {
 		call->unavailable++;
 		call->unavailable_err = err;
 		err_set(&err, rc, "not taken now, please send it again");
 		result_add(call, UNAVAILABLE, &err);
 	}
+	if (s.refused && (!rc || intake_event_is_bad(rc)))
+		intake_drop(call->in, &call->tally, s.refused, s.site, &s.ev, &s.client);
 	call->count++;
 	free(s.props);
 	free(s.metadata);
@@ -379,27 +398,24 @@ static int call_lines(struct call *call, struct span text, struct err *err)
 
 static void answer(struct http_request *req, struct call *call)
 {
-	char count[24];
-
 	atomic_fetch_add(&call->in->accepted, (long long)call->accepted);
-	atomic_fetch_add(&call->in->rejected, (long long)call->rejected);
 	if (call->unavailable && !call->accepted) {
 		intake_answer_unavailable(req, &call->unavailable_err);
 		json_decref(call->results);
 		return;
 	}
-	if (call->accepted < call->count) {
-		snprintf(count, sizeof count, "%zu", call->count - call->accepted);
-		http_add_header(req, "x-footfall-dropped", count);
-	}
+	if (call->unavailable)
+		call->tally.reasons |= 1U << DROPPED_UNAVAILABLE;
+	intake_say_dropped(req, &call->tally);
 	http_answer_json(req, 200,
-		json_pack("{sIsIsIso}", "accepted", (json_int_t)call->accepted, "rejected",
-			(json_int_t)call->rejected, "unavailable", (json_int_t)call->unavailable,
-			"results", call->results));
+		json_pack("{sIsIsIsIso}", "accepted", (json_int_t)call->accepted, "rejected",
+			(json_int_t)call->rejected, "dropped", (json_int_t)call->dropped,
+			"unavailable", (json_int_t)call->unavailable, "results", call->results));
 }
 
 void server_api_events(struct http_request *req, void *service)
 {
+	static const struct client nobody = { .way = "/api/v1/events" };
 	struct call call = { .in = service, .key = http_bearer(req) };
 	struct err err = { 0 };
 	struct span text, lead;
@@ -411,6 +427,8 @@ void server_api_events(struct http_request *req, void *service)
 		return;
 	}
 	if (!call.key.len || !snapshot_key_allows(call.in->snapshot, call.key, 0)) {
+		intake_drop(call.in, &call.tally, DROPPED_KEY, NULL, NULL, &nobody);
+		intake_say_dropped(req, &call.tally);
 		http_add_header(req, "WWW-Authenticate", "Bearer");
 		http_answer_error(req, 401,
 			"a key with the scope \"ingest\" is needed: "
@@ -432,12 +450,15 @@ void server_api_events(struct http_request *req, void *service)
 		rc = journal_wait(call.in->journal, call.ticket, &err);
 	if (rc)
 		json_decref(call.results);
-	if (rc == -EREMOTEIO || (rc == -EIO && call.accepted > 1))
+	if (rc == -EREMOTEIO || (rc == -EIO && call.accepted > 1)) {
 		http_drop(req); /* some may be kept */
-	else if (rc == -EIO)
+	} else if (rc == -EIO) {
 		intake_answer_unavailable(req, &err);
-	else if (rc)
+	} else if (rc) {
+		intake_drop(call.in, &call.tally, DROPPED_INVALID, NULL, NULL, &nobody);
+		intake_say_dropped(req, &call.tally);
 		http_answer_error(req, 400, "%s", err.msg);
-	else
+	} else {
 		answer(req, &call);
+	}
 }

@@ -25,7 +25,7 @@
 #define REFRESH_MS     5000 /* also how long a lost database is left alone */
 #define SITE_NAME_MOST 253
 
-/* A way to name a site: its property id or its domain. */
+/* A way to name a site: its property id, its domain, or a further host. */
 struct name {
 	char text[SITE_NAME_MOST + 1];
 	uint32_t site; /* index into sites */
@@ -37,12 +37,13 @@ struct key {
 };
 
 struct tables {
-	struct site *sites;
-	struct name *names; /* sorted */
-	struct key *keys;   /* sorted by hash, then site */
-	uint32_t *removed;  /* ascending */
-	uint64_t removal;   /* the number of the last one */
-	int64_t dies_us;    /* the first of the days' keys that is due */
+	struct site *sites;   /* sorted by id */
+	struct rules **rules; /* of the site of the same index; NULL: none */
+	struct name *names;   /* sorted */
+	struct key *keys;     /* sorted by hash, then site */
+	uint32_t *removed;    /* ascending */
+	uint64_t removal;     /* the number of the last one */
+	int64_t dies_us;      /* the first of the days' keys that is due */
 	size_t site_count, name_count, key_count, removed_count;
 };
 
@@ -82,6 +83,9 @@ static void tables_free(struct tables *t)
 {
 	if (!t)
 		return;
+	for (size_t i = 0; t->rules && i < t->site_count; i++)
+		rules_free(&t->rules[i]);
+	free(t->rules);
 	free(t->sites);
 	free(t->names);
 	free(t->keys);
@@ -110,15 +114,18 @@ static void copy_text(char *to, size_t size, const char *from)
 /* --- the text: the database makes it, the disk keeps it -----------------------------------------
  */
 
-/* All that collection needs, as one JSON text: sites, those that were removed, keys that may
- * ingest, and for every zone the days from yesterday on with their keys, as far ahead as keys are
- * made. */
+/* All that collection needs, as one JSON text: sites with their rules, those that were removed,
+ * keys that may ingest, and for every zone the days from yesterday on with their keys, as far ahead
+ * as keys are made. */
 static const char snapshot_sql[] =
 	"select json_build_object("
 	"'sites', (select coalesce(json_agg(json_build_array(id, property_id, domain, zone, "
 	"(select json_agg(json_build_array(from_date - date '1970-01-01', i.identity = "
 	"'persistent') "
-	"order by from_date desc) from site_identity i where i.site_id = site.id)) "
+	"order by from_date desc) from site_identity i where i.site_id = site.id), "
+	"json_build_array(origin_required, bots = 'refuse', honour_dnt, "
+	"(select coalesce(json_agg(json_build_array(kind, value) order by kind, value), '[]') "
+	"from site_rule r where r.site_id = site.id and kind <> 'country'))) "
 	"order by id), '[]') from site), "
 	"'removed', (select coalesce(json_agg(id order by id), '[]') from site_removed), "
 	"'removal', (select coalesce(max(number), 0) from site_removed), "
@@ -170,14 +177,45 @@ bool site_is_persistent(const struct site *site, int64_t date)
 	return site->identity[i].persistent;
 }
 
+/* Let the site that is being read be known by a name, for which there is room. */
+static void name_add(struct tables *t, const char *text)
+{
+	struct name *name = &t->names[t->name_count++];
+
+	copy_text(name->text, sizeof name->text, text);
+	name->site = (uint32_t)t->site_count;
+}
+
+/* The further hosts among a site's rules become names, or are only counted. */
+static size_t read_aliases(struct tables *t, const json_t *rules, bool count_only)
+{
+	const json_t *rule;
+	size_t i, count = 0;
+
+	json_array_foreach(json_array_get(rules, 3), i, rule)
+	{
+		const char *kind = json_string_value(json_array_get(rule, 0));
+		const char *value = json_string_value(json_array_get(rule, 1));
+
+		if (!kind || !value || strcmp(kind, "alias") != 0)
+			continue;
+		count++;
+		if (!count_only)
+			name_add(t, value);
+	}
+	return count;
+}
+
 static int read_sites(struct tables *t, const json_t *sites, struct err *err)
 {
+	size_t i, names = 2 * json_array_size(sites);
 	const json_t *row;
-	size_t i;
 
+	json_array_foreach(sites, i, row) names += read_aliases(t, json_array_get(row, 5), true);
 	t->sites = calloc(json_array_size(sites) + 1, sizeof *t->sites);
-	t->names = calloc(2 * json_array_size(sites) + 1, sizeof *t->names);
-	if (!t->sites || !t->names)
+	t->rules = calloc(json_array_size(sites) + 1, sizeof(void *));
+	t->names = calloc(names + 1, sizeof *t->names);
+	if (!t->sites || !t->rules || !t->names)
 		return err_set(err, -ENOMEM, "snapshot: no memory for sites");
 	json_array_foreach(sites, i, row)
 	{
@@ -194,13 +232,13 @@ static int read_sites(struct tables *t, const json_t *sites, struct err *err)
 		copy_text(site->property_id, sizeof site->property_id, property_id);
 		copy_text(site->domain, sizeof site->domain, domain);
 		copy_text(site->zone, sizeof site->zone, zone);
-		for (int n = 0; n < 2; n++) {
-			struct name *name = &t->names[t->name_count++];
-
-			copy_text(name->text, sizeof name->text,
-				n ? site->domain : site->property_id);
-			name->site = (uint32_t)t->site_count;
-		}
+		name_add(t, site->property_id);
+		name_add(t, site->domain);
+		read_aliases(t, json_array_get(row, 5), false);
+		if (rules_read(&t->rules[t->site_count], json_array_get(row, 5), err))
+			return err->code;
+		site->has_rules = t->rules[t->site_count] != NULL;
+		site->refuses_bots = rules_refuse_bots(t->rules[t->site_count]);
 		t->site_count++;
 	}
 	qsort(t->names, t->name_count, sizeof *t->names, name_order);
@@ -628,6 +666,30 @@ bool snapshot_site(struct snapshot *s, struct span name, struct site *out)
 		*out = s->tables->sites[found->site];
 	pthread_rwlock_unlock(&s->lock);
 	return found != NULL;
+}
+
+static int site_order(const void *id, const void *site)
+{
+	uint32_t a = *(const uint32_t *)id, b = ((const struct site *)site)->id;
+
+	return (a > b) - (a < b);
+}
+
+enum dropped snapshot_refuse(struct snapshot *s, const struct site *site, const struct asked *asked)
+{
+	enum dropped reason = DROPPED_UNKNOWN_SITE;
+	const struct site *found = NULL;
+
+	if (!site->has_rules)
+		return DROPPED_NONE;
+	pthread_rwlock_rdlock(&s->lock);
+	if (s->tables)
+		found = bsearch(&site->id, s->tables->sites, s->tables->site_count,
+			sizeof *s->tables->sites, site_order);
+	if (found)
+		reason = rules_refuse(s->tables->rules[found - s->tables->sites], asked);
+	pthread_rwlock_unlock(&s->lock);
+	return reason;
 }
 
 bool snapshot_key_allows(struct snapshot *s, struct span token, uint32_t site_id)

@@ -11,6 +11,7 @@
 #include "lib/err.h"
 #include "lib/span.h"
 #include "services/ingress/day.h"
+#include "services/ingress/rules.h"
 
 #define PROPERTY_ID_SIZE 37 /* a UUID and NUL */
 
@@ -26,6 +27,8 @@ struct site {
 		bool persistent;
 	} identity[SITE_IDENTITIES]; /* the latest first; the last counts for all before, too */
 	uint8_t identity_count;      /* at least 1 */
+	bool has_rules;              /* anything that it may refuse */
+	bool refuses_bots;
 };
 
 /* Whether visitors with an id of their own are known by it on a date. */
@@ -48,9 +51,13 @@ void snapshot_close(struct snapshot **snapshot);
 /* 0 once there is a first snapshot; -EAGAIN with the reason before. */
 int snapshot_ready(struct snapshot *s, struct err *err) MUST_CHECK;
 
-/* The site of a property id (a UUID in any case), of a domain (with or without "www.") or of
- * either; false when there is none. *out is a copy. */
+/* The site of a property id (a UUID in any case), or of a domain or a further host of it (with or
+ * without "www."); false when there is none. *out is a copy. */
 bool snapshot_site(struct snapshot *s, struct span name, struct site *out);
+
+/* rules_refuse() by the rules of a site as of now; DROPPED_UNKNOWN_SITE: it is gone. */
+enum dropped snapshot_refuse(
+	struct snapshot *s, const struct site *site, const struct asked *asked);
 
 /* Whether a key (the token itself) may send events of any site (site_id 0) or of that site. Looked
  * up by the token's hash, so nothing secret is compared byte by byte. */

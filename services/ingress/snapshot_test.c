@@ -65,7 +65,11 @@ static void lay_down(struct fixture *f, int64_t due_s)
 	assert_non_null(file);
 	fprintf(file,
 		"{\"sites\": [[7, \"9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d\", \"example.org\", "
-		"\"" ZONE "\", [[0, false]]]], \"keys\": [], \"days\": ["
+		"\"" ZONE "\", [[0, false]]], "
+		"[9, \"0c9d9c94-9a3c-4d2b-a2a4-7a4a0e6a0f10\", \"ruled.example\", \"" ZONE "\", "
+		"[[0, false]], [false, true, false, [[\"alias\", \"further.example\"], "
+		"[\"ip\", \"192.0.2.0/24\"], [\"path\", \"/admin/*\"]]]]], \"keys\": [], \"days\": "
+		"["
 		"[\"" ZONE "\", 19999, %lld, %lld, \"" DUE_HEX "\", %lld], "
 		"[\"" ZONE "\", 20000, %lld, %lld, \"" LIVE_HEX "\", %lld]]}",
 		(long long)(f->now_us - DAY_US), (long long)f->now_us,
@@ -219,6 +223,34 @@ static void what_a_killed_ingress_left_half_made_goes(void **state)
 	assert_int_equal(access(left, F_OK), -1);
 }
 
+static void the_rules_of_a_site_and_its_further_hosts_are_in_the_file_too(void **state)
+{
+	struct fixture *f = *state;
+	struct asked asked = {
+		.from_page = true, .host = SPAN("ruled.example"), .path = SPAN("/admin/x")
+	};
+	struct site ruled, free_one;
+	struct addr address;
+
+	lay_down(f, 60);
+	open_it(f);
+	assert_true(snapshot_site(f->snapshot, SPAN("www.Further.example"), &ruled));
+	assert_int_equal(ruled.id, 9);
+	assert_true(ruled.has_rules && ruled.refuses_bots);
+	assert_int_equal(snapshot_refuse(f->snapshot, &ruled, &asked), DROPPED_PATH);
+	asked.path = SPAN("/");
+	assert_int_equal(snapshot_refuse(f->snapshot, &ruled, &asked), DROPPED_NONE);
+	assert_int_equal(addr_parse(&address, SPAN("192.0.2.7")), 0);
+	asked.address = &address;
+	assert_int_equal(snapshot_refuse(f->snapshot, &ruled, &asked), DROPPED_IP);
+	/* Of an ingress that knew of no rules. */
+	assert_true(snapshot_site(f->snapshot, SPAN("example.org"), &free_one));
+	assert_false(free_one.has_rules);
+	assert_int_equal(snapshot_refuse(f->snapshot, &free_one, &asked), DROPPED_NONE);
+	ruled.id = 8;
+	assert_int_equal(snapshot_refuse(f->snapshot, &ruled, &asked), DROPPED_UNKNOWN_SITE);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -228,6 +260,7 @@ int main(void)
 		TEST(a_file_whose_keys_are_due_goes_though_it_could_not_be_replaced_for_long),
 		TEST(a_file_that_is_of_no_use_is_not_kept),
 		TEST(what_a_killed_ingress_left_half_made_goes),
+		TEST(the_rules_of_a_site_and_its_further_hosts_are_in_the_file_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

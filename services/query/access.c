@@ -62,3 +62,36 @@ int access_check(struct site *out, struct pg_pool *app_db, const struct credenti
 	PQclear(result);
 	return rc;
 }
+
+static const char owner_sql[] =
+	"select exists (select from site_member m where m.account_id = l.account_id and m.role = "
+	"'owner' and ($2::integer is null or m.site_id = $2::integer)) "
+	"from login_session l where l.token_hash = $1 and l.expires_at > now()";
+
+int access_owner(struct site *out, struct pg_pool *app_db, const struct credential *credential,
+	const char *name, struct err *err)
+{
+	const char *params[] = { credential->hash, NULL };
+	PGresult *result = NULL;
+	char id[24];
+	int rc = 0;
+
+	if (credential->is_key)
+		return err_set(err, -EACCES, "this is for people: log in");
+	if (name)
+		rc = access_check(out, app_db, credential, name, err);
+	if (!rc && name) {
+		snprintf(id, sizeof id, "%lld", (long long)out->id);
+		params[1] = id;
+	}
+	if (!rc)
+		rc = pg_pool_run(app_db, &result, owner_sql, 2, params, err);
+	if (rc)
+		return rc;
+	if (!PQntuples(result))
+		rc = err_set(err, -EACCES, "this login is over: log in again");
+	else if (PQgetvalue(result, 0, 0)[0] != 't')
+		rc = err_set(err, -EPERM, "only an owner may see this");
+	PQclear(result);
+	return rc;
+}

@@ -31,4 +31,10 @@ bool credential_read(struct credential *out, const struct http_request *req);
 int access_check(struct site *out, struct pg_pool *app_db, const struct credential *credential,
 	const char *name, struct err *err) MUST_CHECK;
 
+/* Whether the login session is an owner's, of the site so named, which is then in *out, or, with
+ * NULL, of any. -EACCES, -ENOENT as above, also for a key; -EPERM: they may see the site, and do
+ * not own it, or own none. */
+int access_owner(struct site *out, struct pg_pool *app_db, const struct credential *credential,
+	const char *name, struct err *err) MUST_CHECK;
+
 #endif

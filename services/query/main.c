@@ -6,11 +6,15 @@
 #include <stdlib.h>
 
 #include "lib/http.h"
+#include "lib/http_client.h"
 #include "lib/iso.h"
 #include "lib/log.h"
 #include "lib/secret.h"
 #include "lib/settings.h"
 #include "lib/stop.h"
+#include "services/query/debug.h"
+#include "services/query/dropped.h"
+#include "services/query/ingresses.h"
 #include "services/query/report.h"
 
 #define APP_CONNECTIONS 4
@@ -51,7 +55,10 @@ static int query_open(struct query *query, const struct settings *s, struct err 
 int main(int argc, char **argv)
 {
 	static const struct http_route routes[] = { { "POST", "/api/v2/query", report_query },
-		{ "GET", "/api/live/*", report_live }, { 0 } };
+		{ "GET", "/api/live/*", report_live },
+		{ "GET", "/api/reports/dropped", dropped_report },
+		{ "GET", "/api/debug/request", debug_request },
+		{ "GET", "/api/debug/recent", debug_recent }, { 0 } };
 	struct query query = { 0 };
 	struct settings s;
 	struct addr_nets trusted;
@@ -67,6 +74,13 @@ int main(int argc, char **argv)
 		rc = secret_init(&err);
 	if (!rc)
 		rc = addr_nets_parse(&trusted, s.trusted_proxies, &err);
+	if (!rc)
+		rc = ingresses_check(s.ingress_admins, &err);
+	if (!rc)
+		rc = http_client_init(&err);
+	query.trusted = &trusted;
+	query.trusted_list = s.trusted_proxies;
+	query.ingress_admins = s.ingress_admins;
 	if (!rc)
 		rc = query_open(&query, &s, &err);
 	/* A thread for each stream besides those of reports: streams can never starve them. */

@@ -25,7 +25,7 @@ static const char begin_sql[] = "begin isolation level repeatable read read only
 static const struct {
 	int code, status;
 	enum outcome outcome;
-} statuses[] = { { -EINVAL, 400, REFUSED }, { -EACCES, 401, FORBIDDEN },
+} statuses[] = { { -EINVAL, 400, REFUSED }, { -EACCES, 401, FORBIDDEN }, { -EPERM, 403, FORBIDDEN },
 	{ -ENOENT, 404, FORBIDDEN }, { -EAGAIN, 503, UNAVAILABLE },
 	{ -ECONNRESET, 503, UNAVAILABLE } };
 
@@ -40,7 +40,7 @@ static void note_databases(struct query *query, bool down, const struct err *err
 		log_info("report: the database is reached again");
 }
 
-static void answer_failure(
+void query_answer_failure(
 	struct query *query, struct http_request *req, int code, const struct err *err)
 {
 	int status = 500;
@@ -70,9 +70,14 @@ static void answer_failure(
 	}
 }
 
+void query_answered(struct query *query)
+{
+	note_databases(query, false, NULL);
+	atomic_fetch_add(&query->outcomes[ANSWERED], 1);
+}
+
 /* Read what the request shows of its right, or answer 401. */
-static bool credential_shown(
-	struct query *query, struct http_request *req, struct credential *credential)
+bool query_credential(struct query *query, struct http_request *req, struct credential *credential)
 {
 	if (credential_read(credential, req))
 		return true;
@@ -218,7 +223,7 @@ void report_query(struct http_request *req, void *service)
 	struct span body;
 	int rc;
 
-	if (!credential_shown(query, req, &credential) || http_body(req, REQUEST_BODY_MOST, &body))
+	if (!query_credential(query, req, &credential) || http_body(req, REQUEST_BODY_MOST, &body))
 		return;
 	rc = request_parse(&report.request, body, &err);
 	if (!rc)
@@ -229,10 +234,9 @@ void report_query(struct http_request *req, void *service)
 	if (!rc)
 		rc = report_answer(&report, req, &err);
 	if (rc) {
-		answer_failure(query, req, rc, &err);
+		query_answer_failure(query, req, rc, &err);
 	} else {
-		note_databases(query, false, NULL);
-		atomic_fetch_add(&query->outcomes[ANSWERED], 1);
+		query_answered(query);
 	}
 	bool large = report.rows && PQntuples(report.rows) > 1000;
 
@@ -281,12 +285,12 @@ void report_live(struct http_request *req, void *service)
 	char text[REQUEST_SITE_SIZE];
 	int rc;
 
-	if (!credential_shown(query, req, &credential))
+	if (!query_credential(query, req, &credential))
 		return;
 	snprintf(text, sizeof text, "%.*s", (int)span_first(name, sizeof text - 1).len, name.ptr);
 	rc = access_check(&site, query->app_db, &credential, text, &err);
 	if (rc) {
-		answer_failure(query, req, rc, &err);
+		query_answer_failure(query, req, rc, &err);
 		return;
 	}
 	if (span_equals(http_method(req), SPAN("HEAD"))) {

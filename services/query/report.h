@@ -1,11 +1,14 @@
-/* What the service answers: POST /api/v2/query and GET /api/live/<site>. */
+/* What the service answers: POST /api/v2/query and GET /api/live/<site>; and what all its handlers
+ * share. */
 #ifndef FOOTFALL_QUERY_REPORT_H
 #define FOOTFALL_QUERY_REPORT_H
 
 #include <stdatomic.h>
 
+#include "lib/addr.h"
 #include "lib/http.h"
 #include "lib/pg.h"
+#include "services/query/access.h"
 #include "services/query/live.h"
 
 /* At once to the metrics database: each may take a core and some memory there. */
@@ -17,10 +20,21 @@ enum outcome { ANSWERED, REFUSED, FORBIDDEN, UNAVAILABLE, FAILED, OUTCOMES };
 struct query {
 	struct pg_pool *app_db, *metrics_db;
 	struct live *live;
-	char *country_names; /* a JSON object by code; owned */
+	const struct addr_nets *trusted; /* proxies */
+	const char *trusted_list;        /* as it was set */
+	const char *ingress_admins;      /* likewise */
+	char *country_names;             /* a JSON object by code; owned */
 	atomic_llong outcomes[OUTCOMES];
 	atomic_bool databases_down; /* said in the log, once */
 };
+
+/* Read what the request shows of its right, or answer 401. */
+bool query_credential(struct query *query, struct http_request *req, struct credential *credential);
+/* Answer what failed with that code; the outcome is counted. */
+void query_answer_failure(
+	struct query *query, struct http_request *req, int code, const struct err *err);
+/* Note that a request was answered. */
+void query_answered(struct query *query);
 
 void report_query(struct http_request *req, void *query);
 void report_live(struct http_request *req, void *query);

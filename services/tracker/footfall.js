@@ -1,6 +1,9 @@
 // The script that visited pages load. The ingress puts the site's property id in place of
-// {{PROPERTY_ID}} and serves it at /js/<property_id>.js. It sets no cookie, stores nothing, never
+// {{PROPERTY_ID}} and serves it at /js/<property_id>.js. It sets no cookie, stores nothing unasked, never
 // throws into the page, and adds one global: footfall('Signup', {props: {plan: 'pro'}}).
+//
+// Own visits: a page opened with #footfall-ignore leaves a mark in this browser's localStorage, and as long as
+// that, or Plausible's, is there nothing is sent; #footfall-count takes it away. Both say so in a dialog.
 (function (site) {
   'use strict';
   var page = window.location;
@@ -9,6 +12,33 @@
   var shown, from = document.referrer;
   if (!here || !here.src) return;
   var api = new URL(here.src).origin + '/api/event';
+
+  // Without localStorage, as some settings have it, nobody can have asked.
+  function ignored() {
+    try {
+      return localStorage.footfall_ignore === 'true' || localStorage.plausible_ignore === 'true';
+    } catch (e) {
+      return false;
+    }
+  }
+
+  function choose() {
+    try {
+      if (page.hash === '#footfall-ignore') {
+        localStorage.footfall_ignore = 'true';
+        alert('Footfall: visits with this browser are not counted on ' + page.host + ' any more.');
+      } else if (page.hash === '#footfall-count') {
+        localStorage.removeItem('footfall_ignore');
+        alert('Footfall: visits with this browser are counted on ' + page.host + ' again.');
+      }
+    } catch (e) { /* the page must not notice */ }
+  }
+
+  // What drives a browser without a person says so here; the server decides what becomes of it.
+  function isDriven() {
+    return navigator.webdriver === true || window.callPhantom || window._phantom || window.__nightmare ||
+      document.__selenium_unwrapped || document.__webdriver_evaluate || document.__driver_evaluate ? true : undefined;
+  }
 
   // The server drops query and fragment but for campaign parameters; the fragment never leaves.
   function address() {
@@ -23,10 +53,12 @@
 
   function send(name, options) {
     try {
+      if (ignored()) return;
       var more = options || {};
       var body = JSON.stringify({
         n: name, u: address(), d: site, r: from, t: document.title, w: screen.width,
-        l: navigator.language, id: eventId(), p: more.props, $: more.revenue, i: more.interactive
+        l: navigator.language, id: eventId(), p: more.props, $: more.revenue, i: more.interactive,
+        b: isDriven()
       });
       // A string goes as text/plain, which needs no preflight; both ways outlive the page.
       if (navigator.sendBeacon && navigator.sendBeacon(api, body)) return;
@@ -64,6 +96,7 @@
     });
   }
 
+  choose();
   window.footfall = send;
   if (early) early.forEach(function (call) { send.apply(null, call); });
   if (document.prerendering) document.addEventListener('prerenderingchange', start, { once: true });

@@ -63,6 +63,8 @@ void app_close(struct app **app_p)
 	if (app->days)
 		sodium_memzero(app->days, SLOTS * sizeof *app->days);
 	free(app->days);
+	for (size_t i = 0; app->sites && i < SLOTS; i++)
+		free(app->sites[i].site.hosts);
 	free(app->sites);
 	free(app);
 	*app_p = NULL;
@@ -143,6 +145,44 @@ void app_follow(struct app *app)
 		app_forget(app);
 }
 
+/* Which bit is a country's; -1: that is none. */
+static int country_bit(struct span country)
+{
+	if (country.len != 2 || country.ptr[0] < 'A' || country.ptr[0] > 'Z' ||
+		country.ptr[1] < 'A' || country.ptr[1] > 'Z')
+		return -1;
+	return (country.ptr[0] - 'A') * 26 + country.ptr[1] - 'A';
+}
+
+bool app_countries_hold(const struct app_countries *countries, struct span country)
+{
+	int bit = country_bit(country);
+
+	return bit >= 0 && countries->bits[bit / 8] >> bit % 8 & 1;
+}
+
+/* "DE,FR" */
+static void countries_read(struct app_countries *countries, struct span list)
+{
+	memset(countries, 0, sizeof *countries);
+	for (; list.len; list = span_from(list, span_find(list, ',') + 1)) {
+		int bit = country_bit(span_first(list, span_find(list, ',')));
+
+		if (bit >= 0)
+			countries->bits[bit / 8] |= (uint8_t)(1 << bit % 8);
+	}
+}
+
+/* What is behind $1 and whether there is any site, or that one was removed, for sure. */
+static const char site_sql[] =
+	"select domain, zone, exists (select from site) or exists (select from site_removed r "
+	"where r.id = $1::integer), bots = 'refuse', "
+	"(select string_agg(value, ',') from site_rule_of_worker where site_id = $1::integer and "
+	"kind = 'country'), "
+	"(select string_agg(value || E'\n', '') from site_rule_of_worker where site_id = "
+	"$1::integer and kind = 'alias') "
+	"from (select) one left join site on id = $1";
+
 int app_site(struct app *app, uint32_t site_id, const struct app_site **site, struct err *err)
 {
 	struct site_slot *slot = &app->sites[site_id % SLOTS];
@@ -155,11 +195,7 @@ int app_site(struct app *app, uint32_t site_id, const struct app_site **site, st
 	if (slot->site_id == site_id && now - slot->fetched_mono_us < LIFE_US)
 		return 0;
 	snprintf(number, sizeof number, "%u", site_id);
-	rc = run(app, &row,
-		"select domain, zone, exists (select from site) or exists (select from "
-		"site_removed r "
-		"where r.id = $1::integer) from (select) one left join site on id = $1",
-		number, err);
+	rc = run(app, &row, site_sql, number, err);
 	if (rc) /* what was known a while ago will do */
 		return slot->site_id == site_id ? 0 : rc;
 	/* No site at all is no proof that this one was deleted: somebody restores the database. A
@@ -170,10 +206,25 @@ int app_site(struct app *app, uint32_t site_id, const struct app_site **site, st
 	}
 	snprintf(slot->site.domain, sizeof slot->site.domain, "%s", PQgetvalue(row, 0, 0));
 	snprintf(slot->site.zone, sizeof slot->site.zone, "%s", PQgetvalue(row, 0, 1));
+	slot->site.refuses_bots = PQgetvalue(row, 0, 3)[0] == 't';
+	countries_read(&slot->site.countries, span_of(PQgetvalue(row, 0, 4)));
+	free(slot->site.hosts);
+	slot->site.hosts = PQgetisnull(row, 0, 5) ? NULL : strdup(PQgetvalue(row, 0, 5));
 	slot->site_id = site_id;
 	slot->fetched_mono_us = now;
 	PQclear(row);
 	return 0;
+}
+
+size_t app_own_hosts(const struct app_site *site, struct span *own)
+{
+	struct span rest = span_of(site->hosts);
+	size_t count = 0;
+
+	own[count++] = span_of(site->domain);
+	for (; rest.len && count < APP_OWN_MOST; rest = span_from(rest, span_find(rest, '\n') + 1))
+		own[count++] = span_first(rest, span_find(rest, '\n'));
+	return count;
 }
 
 static void day_set(struct day_slot *slot, int64_t date, const PGresult *row)

@@ -8,7 +8,9 @@
 #include "lib/log.h"
 #include "lib/pg.h"
 #include "lib/stop.h"
+#include "services/worker/refused.h"
 #include "services/worker/rows.h"
+#include "services/worker/shield.h"
 
 #define SITES_FIRST   16
 #define WANTED_MOST   100 /* of what was set aside, in one transaction */
@@ -56,6 +58,7 @@ struct apply {
 	PGconn *conn;
 	struct enrich *enrich;
 	struct rows *rows;
+	struct refused *refused;
 	struct span *events; /* of one record */
 	struct item *items;
 	struct told *told;
@@ -80,6 +83,8 @@ int apply_open(struct apply **out, const char *conninfo, struct enrich *enrich, 
 	rc = a->conninfo && a->events ? 0 : err_set(err, -ENOMEM, "apply");
 	if (!rc)
 		rc = rows_open(&a->rows, err);
+	if (!rc)
+		rc = refused_open(&a->refused, err);
 	if (rc)
 		apply_close(&a);
 	else
@@ -95,6 +100,7 @@ void apply_close(struct apply **a_p)
 		return;
 	PQfinish(a->conn);
 	rows_close(&a->rows);
+	refused_close(&a->refused);
 	free(a->conninfo);
 	free(a->events);
 	free(a->items);
@@ -274,11 +280,23 @@ static int row_add(struct apply *a, const struct item *item, struct err *err)
 {
 	struct enriched more;
 	struct event ev;
+	enum dropped refused;
 	int rc = event_decode(&ev, item->wire, err);
 
+	if (!rc && ev.kind == EVENT_DROPPED) {
+		rc = ev.site_id ? enrich_site_exists(a->enrich, ev.site_id, err) : 0;
+		return rc ? rc : refused_add_sum(a->refused, &ev, err);
+	}
 	if (!rc)
 		rc = enrich_event(a->enrich, &ev, &more, err);
-	return rc ? rc : rows_add(a->rows, &ev, &more, err);
+	if (rc)
+		return rc;
+	refused = shield_refuses(
+		more.site, span_of(more.place.geo.country), (uint8_t)rows_bot(&ev, &more));
+	if (!refused)
+		return rows_add(a->rows, &ev, &more, err);
+	a->pending.refused++;
+	return refused_add(a->refused, &ev, refused, err);
 }
 
 static int told_add(struct apply *a, uint32_t site_id, uint32_t count, struct err *err)
@@ -293,18 +311,24 @@ static int told_add(struct apply *a, uint32_t site_id, uint32_t count, struct er
 /* The usual way: many events of a site in one call. */
 static int site_apply(struct apply *a, const struct item *items, size_t n, struct err *err)
 {
+	const uint64_t refused_before = a->pending.refused;
 	uint32_t stored = 0;
 	int rc = 0;
 
 	rows_begin(a->rows, items[0].site_id);
+	refused_begin(a->refused, items[0].site_id);
 	for (size_t i = 0; i < n && !rc; i++)
 		rc = row_add(a, &items[i], err);
 	if (rc == -ENOENT) {
 		a->pending.skipped += n;
 		return 0;
 	}
-	if (!rc)
+	if (!rc && rows_count(a->rows))
 		rc = rows_send(a, &stored, err);
+	if (!rc)
+		rc = refused_send(a->refused, a->conn, err);
+	if (rc)
+		a->pending.refused = refused_before;
 	return rc ? rc : told_add(a, items[0].site_id, stored, err);
 }
 

@@ -33,6 +33,7 @@ int apply_wanted(struct apply *a, apply_told *told, void *who, struct err *err) 
 struct apply_stats {
 	uint64_t records, repeats, events, known_events;
 	uint64_t skipped; /* of sites that are deleted */
+	uint64_t refused; /* by a rule of their site */
 	uint64_t set_aside;
 };
 const struct apply_stats *apply_stats(const struct apply *a);

@@ -100,21 +100,37 @@ static int enrich_place(
 	return 0;
 }
 
+static int site_find(
+	struct enrich *e, uint32_t site_id, const struct app_site **site, struct err *err)
+{
+	int rc = app_site(e->app, site_id, site, err);
+
+	if (!rc && !*(*site)->domain)
+		rc = err_set(err, -ENOENT, "there is no site %u any more", site_id);
+	return rc;
+}
+
+int enrich_site_exists(struct enrich *e, uint32_t site_id, struct err *err)
+{
+	const struct app_site *site;
+
+	return site_find(e, site_id, &site, err);
+}
+
 int enrich_event(struct enrich *e, const struct event *ev, struct enriched *out, struct err *err)
 {
-	int rc = app_site(e->app, ev->site_id, &out->site, err);
+	int rc = site_find(e, ev->site_id, &out->site, err);
 
-	if (!rc && !*out->site->domain)
-		rc = err_set(err, -ENOENT, "there is no site %u any more", ev->site_id);
 	if (!rc)
 		rc = enrich_place(e, ev, &out->place, err);
 	if (rc)
 		return rc;
 	const struct ua_hints hints = { ev->ch_brands, ev->ch_platform, ev->ch_platform_version,
 		ev->ch_model, ev->ch_mobile };
-	const struct span own[] = { span_of(out->site->domain), ev->host };
+	struct span own[APP_OWN_MOST + 1] = { ev->host };
+	size_t owns = 1 + app_own_hosts(out->site, own + 1);
 
-	source_find(e->sources, ev, own, sizeof own / sizeof *own, &out->source);
+	source_find(e->sources, ev, own, owns, &out->source);
 	ua_parse(e->ua, ev->user_agent, &hints, &out->ua);
 	locale_parse(&out->locale, ev->language);
 	out->screen = screen_class(ev->screen_width);

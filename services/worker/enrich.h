@@ -43,4 +43,7 @@ void enrich_follow(struct enrich *enrich);
 int enrich_event(struct enrich *enrich, const struct event *ev, struct enriched *out,
 	struct err *err) MUST_CHECK;
 
+/* 0: there is such a site, else as above. */
+int enrich_site_exists(struct enrich *enrich, uint32_t site_id, struct err *err) MUST_CHECK;
+
 #endif

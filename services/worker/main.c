@@ -60,13 +60,14 @@ static void worker_metrics(void *service, FILE *out)
 		"footfall_events_stored_total %llu\n"
 		"footfall_events_known_total %llu\n"
 		"footfall_events_skipped_total %llu\n"
+		"footfall_events_refused_total %llu\n"
 		"footfall_events_set_aside_total %llu\n"
 		"footfall_apply_faults_total %llu\n"
 		"footfall_links %u\n",
 		(unsigned long long)s.records, (unsigned long long)s.repeats,
 		(unsigned long long)s.events, (unsigned long long)s.known_events,
-		(unsigned long long)s.skipped, (unsigned long long)s.set_aside, faults,
-		links_count(w->links));
+		(unsigned long long)s.skipped, (unsigned long long)s.refused,
+		(unsigned long long)s.set_aside, faults, links_count(w->links));
 }
 
 static int worker_open(struct worker *w, struct err *err)

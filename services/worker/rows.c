@@ -15,13 +15,15 @@
  * its length, which is -1 for null. It is half as long as text, and neither side prints or parses.
  * TEXT: an array as text, "{1,2,…", of any type. */
 enum type { TEXT = 0, BOOL = 16, INT8 = 20, INT2 = 21, INT4 = 23 };
-#define ARRAY_HEAD 20
+#define ARRAY_HEAD  20
+#define EMPTY_ARRAY 12 /* of no dimension */
 
-/* An array: its head or closing brace is put when it is used. */
+/* An array: its head or closing brace is put when it is used. Where nothing but nulls has come it
+ * stays empty, and reads as null at every subscript: most events have few of the columns. */
 struct column {
 	char *bytes;
 	size_t len, size;
-	uint32_t count;
+	uint32_t count, nulls; /* elements, of which the first `nulls` are not put yet */
 };
 
 /* In the order of events_apply()'s parameters behind the site and its zone. */
@@ -136,7 +138,7 @@ void rows_begin(struct rows *rows, uint32_t site_id)
 			c->size = 0;
 		}
 		c->len = 0;
-		c->count = 0;
+		c->count = c->nulls = 0;
 	}
 	if (rows->seen_size > SEEN_FIRST) {
 		free(rows->seen);
@@ -175,40 +177,6 @@ static void put_be(char *at, uint64_t value, size_t bytes)
 		at[i] = (char)(value >> 8 * (bytes - 1 - i));
 }
 
-/* A number as its column's type has it; false as 0. */
-static void put_int(struct rows *rows, enum column_name name, int64_t value)
-{
-	enum type type = type_of(name);
-	size_t bytes = type == INT8 ? 8 : type == INT4 ? 4 : type == INT2 ? 2 : 1;
-	char *at = column_room(rows, name, 4 + bytes);
-
-	if (!at)
-		return;
-	put_be(at, bytes, 4);
-	put_be(at + 4, (uint64_t)value, bytes);
-	rows->column[name].len += 4 + bytes;
-	rows->column[name].count++;
-}
-
-static void put_null(struct rows *rows, enum column_name name)
-{
-	char *at = column_room(rows, name, 4);
-
-	if (!at)
-		return;
-	put_be(at, UINT32_MAX, 4);
-	rows->column[name].len += 4;
-	rows->column[name].count++;
-}
-
-static void put_int_or_null(struct rows *rows, enum column_name name, int64_t value, bool known)
-{
-	if (known)
-		put_int(rows, name, value);
-	else
-		put_null(rows, name);
-}
-
 static void put_raw(struct rows *rows, enum column_name name, struct span text)
 {
 	char *at = column_room(rows, name, text.len + 1);
@@ -220,11 +188,74 @@ static void put_raw(struct rows *rows, enum column_name name, struct span text)
 	rows->column[name].len += text.len + 1;
 }
 
+static void put_null_now(struct rows *rows, enum column_name name)
+{
+	char *at;
+
+	if (type_of(name) == TEXT) {
+		put_raw(rows, name, SPAN("NULL"));
+		return;
+	}
+	at = column_room(rows, name, 4);
+	if (!at)
+		return;
+	put_be(at, UINT32_MAX, 4);
+	rows->column[name].len += 4;
+}
+
+static void put_null(struct rows *rows, enum column_name name)
+{
+	struct column *c = &rows->column[name];
+
+	if (c->nulls == c->count)
+		c->nulls++;
+	else
+		put_null_now(rows, name);
+	c->count++;
+}
+
+/* One more element is to come, and is no null. */
+static void put_begin(struct rows *rows, enum column_name name)
+{
+	struct column *c = &rows->column[name];
+
+	if (c->nulls == c->count)
+		for (; c->nulls; c->nulls--)
+			put_null_now(rows, name);
+	c->count++;
+}
+
+/* A number as its column's type has it; false as 0. */
+static void put_int(struct rows *rows, enum column_name name, int64_t value)
+{
+	enum type type = type_of(name);
+	size_t bytes = type == INT8 ? 8 : type == INT4 ? 4 : type == INT2 ? 2 : 1;
+	char *at;
+
+	put_begin(rows, name);
+	at = column_room(rows, name, 4 + bytes);
+	if (!at)
+		return;
+	put_be(at, bytes, 4);
+	put_be(at + 4, (uint64_t)value, bytes);
+	rows->column[name].len += 4 + bytes;
+}
+
+static void put_int_or_null(struct rows *rows, enum column_name name, int64_t value, bool known)
+{
+	if (known)
+		put_int(rows, name, value);
+	else
+		put_null(rows, name);
+}
+
 /* A text as an array's element: quoted, with \ before \ and ". */
 static void put_text(struct rows *rows, enum column_name name, struct span text)
 {
-	char *at = column_room(rows, name, 2 * text.len + 3), *p = at;
+	char *at, *p;
 
+	put_begin(rows, name);
+	p = at = column_room(rows, name, 2 * text.len + 3);
 	if (!at)
 		return;
 	*p++ = rows->column[name].len ? ',' : '{';
@@ -243,7 +274,7 @@ static void put_text_or_null(struct rows *rows, enum column_name name, struct sp
 	if (text.len)
 		put_text(rows, name, text);
 	else
-		put_raw(rows, name, SPAN("NULL"));
+		put_null(rows, name);
 }
 
 static int64_t *seen_place(int64_t *seen, size_t size, int64_t id)
@@ -321,7 +352,7 @@ static void put_place(
 	put_string_or_null(rows, name, *id || *place_name ? span_of(text) : SPAN(""));
 }
 
-static enum event_bot bot_of(const struct event *ev, const struct enriched *more)
+enum event_bot rows_bot(const struct event *ev, const struct enriched *more)
 {
 	if (ev->bot)
 		return ev->bot;
@@ -377,7 +408,7 @@ int rows_add(
 	put_string_or_null(rows, CLICK_ID, ev->click_id);
 	put_string_or_null(rows, BRAND, span_of(more->ua.brand));
 	put_string_or_null(rows, MODEL, span_of(more->ua.model));
-	put_int(rows, BOT, bot_of(ev, more));
+	put_int(rows, BOT, rows_bot(ev, more));
 	rows->count++;
 	return rows->no_memory ? err_set(err, -ENOMEM, "rows: no memory for a batch") : 0;
 }
@@ -408,15 +439,15 @@ int rows_params(struct rows *rows, struct pg_param params[ROWS_PARAMS], struct e
 
 		if (!at)
 			return err_set(err, -ENOMEM, "rows: no memory for a batch");
-		if (type == TEXT) /* without an element ("{" was never put) it is empty */
+		params[i + 2] = (struct pg_param){ .value = c->bytes, .is_binary = type != TEXT };
+		if (type == TEXT) { /* without an element ("{" was never put) it is empty */
 			memcpy(at, c->len ? "}" : "{}", c->len ? 2 : 3);
-		else
-			array_head(c->bytes, type, c->count);
-		params[i + 2] = (struct pg_param){ .value = c->bytes,
-			.len = type == TEXT ? 0
-			       : c->count   ? c->len
-					    : 12,
-			.is_binary = type != TEXT };
+		} else {
+			bool is_empty = c->len == ARRAY_HEAD;
+
+			array_head(c->bytes, type, is_empty ? 0 : c->count);
+			params[i + 2].len = is_empty ? EMPTY_ARRAY : c->len;
+		}
 	}
 	return 0;
 }

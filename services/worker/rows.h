@@ -24,6 +24,9 @@ void rows_begin(struct rows *rows, uint32_t site_id);
 int rows_add(struct rows *rows, const struct event *ev, const struct enriched *more,
 	struct err *err) MUST_CHECK;
 
+/* Why an event is thought to be of no person, by all that is known of it now. */
+enum event_bot rows_bot(const struct event *ev, const struct enriched *more);
+
 uint32_t rows_count(const struct rows *rows);
 
 /* The parameters, lent until the next rows_begin(); nothing may be added behind. -ENOMEM. */

@@ -112,7 +112,6 @@ static void what_an_array_reads_as_its_own_signs_is_escaped(void **state)
 	assert_string_equal(params[PROPS].value, "{\"{\\\"k\\\":\\\"v\\\"}\",NULL}");
 	assert_two(params[TS], 1431857103000000, 1431857103000000);
 	assert_two(params[INTERACTIVE], 0, 0);
-	assert_two(params[WIDTH], NUMBER_NULL, NUMBER_NULL);
 	rows_close(&rows);
 }
 
@@ -174,6 +173,34 @@ static void nothing_is_an_empty_array(void **state)
 	rows_close(&rows);
 }
 
+static void nulls_are_sent_only_beside_others(void **state)
+{
+	struct pg_param params[ROWS_PARAMS];
+	struct event wide = event_of("/wide", "{}");
+	struct rows *rows;
+	uint32_t count;
+	struct err err;
+
+	(void)state;
+	wide.screen_width = 800;
+	assert_int_equal(rows_open(&rows, &err), 0);
+	for (int batch = 0; batch < 2; batch++) { /* the second begins anew */
+		rows_begin(rows, 7);
+		add(rows, "/a", "");
+		assert_int_equal(rows_params(rows, params, &err), 0);
+		assert_true(number_of(params[WIDTH], 0, &count) == NUMBER_NULL);
+		assert_int_equal(count, 0);
+		assert_string_equal(params[PROPS].value, "{}");
+		rows_begin(rows, 7);
+		add(rows, "/a", "");
+		assert_int_equal(rows_add(rows, &wide, &nothing, &err), 0);
+		assert_int_equal(rows_params(rows, params, &err), 0);
+		assert_two(params[WIDTH], NUMBER_NULL, 800);
+		assert_string_equal(params[PROPS].value, "{NULL,\"{}\"}");
+	}
+	rows_close(&rows);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -181,6 +208,7 @@ int main(void)
 		cmocka_unit_test(a_text_is_sent_once_a_batch_and_named_by_its_id),
 		cmocka_unit_test(a_batch_of_many_texts_keeps_them_all),
 		cmocka_unit_test(nothing_is_an_empty_array),
+		cmocka_unit_test(nulls_are_sent_only_beside_others),
 	};
 	struct err err;
 

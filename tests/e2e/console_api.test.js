@@ -245,6 +245,83 @@ test('a successful login is never counted against anybody', async () => {
   for (let n = 0; n < 12; n++) await login('203.0.113.9');
 });
 
+test('the rules of a site are its owners\' to read and to set, one way each', async () => {
+  const cookie = await login();
+  const site = (await call('POST', '/api/sites', { cookie, body: { domain: 'ruled.example', timezone: 'UTC' } })).json;
+  const path = `/api/sites/${site.property_id}/rules`;
+  const none = { bots: 'mark', origin_required: false, honour_dnt: false, rules: [] };
+  assert.deepEqual((await call('GET', path, { cookie })).json, none);
+  const chosen = await call('PUT', path, { cookie, body: { bots: 'refuse', honour_dnt: true } });
+  assert.equal(chosen.status, 200);
+  assert.deepEqual(chosen.json, { ...none, bots: 'refuse', honour_dnt: true });
+  assert.deepEqual((await call('PUT', path, { cookie, body: { honour_dnt: false } })).json, { ...none, bots: 'refuse' });
+  const added = await call('POST', path, { cookie, body: { kind: 'ip', value: ' 192.0.2.77/24 ' } });
+  assert.equal(added.status, 201);
+  assert.deepEqual(added.json.rules, [{ kind: 'ip', value: '192.0.2.0/24' }]);
+  assert.equal((await call('POST', path, { cookie, body: { kind: 'ip', value: '192.0.2.0/24' } })).status, 409);
+  assert.equal((await call('POST', path, { cookie, body: { kind: 'path', value: '/Admin/' } })).json.rules[1].value, '/Admin');
+  assert.equal((await call('DELETE', path, { cookie, body: { kind: 'path', value: '/nosuch' } })).status, 404);
+  assert.deepEqual((await call('DELETE', path, { cookie, body: { kind: 'path', value: '/Admin' } })).json.rules, added.json.rules);
+});
+
+test('a rule or choice that is wrong is answered 400 with what is wrong, and nothing changes', async () => {
+  const cookie = await login();
+  const { property_id: id } = (await call('GET', '/api/me', { cookie })).json.sites.find((one) => one.domain === 'ruled.example');
+  const path = `/api/sites/${id}/rules`;
+  const before = (await call('GET', path, { cookie })).json;
+  const wrong = [
+    ['ip', '192.0.2.0/33', /not an address or network/], ['ip', 'localhost', /not an address/], ['country', 'Germany', /two letters/],
+    ['origin', 'example.org', /not an origin/], ['origin', 'https://example.org/path', /not an origin/], ['path', 'admin', /not a path/],
+    ['host', 'a/b', /not a host/], ['alias', 'no domain', /not a domain/], ['agent', ' ', /not empty/], ['agent', 'a\nb', /line breaks/],
+    ['path', `/${'x'.repeat(500)}`, /500 bytes/], ['zone', 'x', /kind is/],
+  ];
+  for (const [kind, value, reason] of wrong) {
+    const answer = await call('POST', path, { cookie, body: { kind, value } });
+    assert.equal(answer.status, 400, `${kind} ${value}`);
+    assert.match(answer.json.error, reason);
+    assert.doesNotMatch(answer.json.error, /CONTEXT|PL\/pgSQL/);
+  }
+  for (const body of [{ bots: 'eat' }, { bots: 1 }, { honour_dnt: 'yes' }, { origin_required: 1 }])
+    assert.equal((await call('PUT', path, { cookie, body })).status, 400, JSON.stringify(body));
+  assert.deepEqual((await call('GET', path, { cookie })).json, before);
+});
+
+test('a host is one site\'s, and a site has 500 rules at most', async () => {
+  const cookie = await login();
+  const { property_id: id, site_id: number } = (await call('GET', '/api/me', { cookie })).json.sites.find((one) => one.domain === 'ruled.example');
+  const path = `/api/sites/${id}/rules`;
+  const other = (await call('POST', '/api/sites', { cookie, body: { domain: 'beside.example', timezone: 'UTC' } })).json;
+  const alias = (value, to = path) => call('POST', to, { cookie, body: { kind: 'alias', value } });
+  assert.equal((await alias('www.Further.example')).status, 201);
+  assert.equal((await alias('further.example', `/api/sites/${other.property_id}/rules`)).status, 409);
+  assert.equal((await alias('beside.example')).status, 409);
+  const taken = await call('POST', '/api/sites', { cookie, body: { domain: 'further.example', timezone: 'UTC' } });
+  assert.equal(taken.status, 409);
+  sql(`insert into site_rule select ${number}, 'agent', 'a' || n from generate_series(1, 498) n`);
+  const full = await call('POST', path, { cookie, body: { kind: 'agent', value: 'one more' } });
+  assert.equal(full.status, 400);
+  assert.match(full.json.error, /500 rules/);
+});
+
+test('a viewer may not see the rules of a site, a stranger not even the site', async () => {
+  const cookie = await login();
+  const { property_id: id, site_id: number } = (await call('GET', '/api/me', { cookie })).json.sites.find((one) => one.domain === 'ruled.example');
+  const path = `/api/sites/${id}/rules`;
+  const tries = (headers) => Promise.all([call('GET', path, headers), call('PUT', path, { ...headers, body: { bots: 'mark' } }),
+    call('POST', path, { ...headers, body: { kind: 'ip', value: '::/0' } }), call('DELETE', path, { ...headers, body: { kind: 'ip', value: '192.0.2.0/24' } })]);
+  const statuses = async (headers) => [...new Set((await tries(headers)).map((answer) => answer.status))];
+  assert.deepEqual(await statuses({}), [401]);
+  sql(`update site_member set role = 'viewer' where site_id = ${number}`);
+  assert.deepEqual(await statuses({ cookie }), [403]);
+  sql(`delete from site_member where site_id = ${number}`);
+  assert.deepEqual(await statuses({ cookie }), [404]);
+  assert.equal((await call('GET', '/api/sites/nonsense/rules', { cookie })).status, 404);
+  assert.equal((await call('GET', '/api/sites/nonsense', { cookie })).status, 404);
+  const foreign = await call('POST', path, { cookie, body: { kind: 'ip', value: '::/0' }, headers: { Origin: 'https://evil.example' } });
+  assert.equal(foreign.status, 403);
+  assert.equal(sql(`select count(*) from site_rule where site_id = ${number} and kind = 'ip'`), '1');
+});
+
 test('it outlives a database that goes away, and its sessions do, too', async () => {
   const cookie = await login();
   await proxy.shut();

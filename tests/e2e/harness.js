@@ -203,13 +203,14 @@ export function note(text) {
   console.log(`# note: ${text}`);
 }
 
-export async function openBrowser() {
+// driven: it says that a program drives it; else it is taken for a person's.
+export async function openBrowser({ driven = false } = {}) {
   fs.mkdirSync(PICTURES, { recursive: true });
   const home = fs.mkdtempSync(path.join(os.tmpdir(), 'footfall-browser-')); // not the user's own
   const browser = await chromium.launch({
     env: { ...process.env, HOME: home, XDG_CONFIG_HOME: home, XDG_CACHE_HOME: home },
     executablePath: '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+    args: [...driven ? [] : ['--disable-blink-features=AutomationControlled', `--user-agent=${AGENT}`], '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
   });
   browser.once('disconnected', () => fs.rmSync(home, { recursive: true, force: true, maxRetries: 20 }));
   return browser;

@@ -1,4 +1,4 @@
-/* HTTP for the command line, over libcurl: one connection kept alive, one request at a time,
+/* Asking others by HTTP, over libcurl: one connection kept alive, one request at a time,
  * bounded answers. Not for two threads at once. */
 #ifndef FOOTFALL_HTTP_CLIENT_H
 #define FOOTFALL_HTTP_CLIENT_H
@@ -20,6 +20,8 @@ int http_client_init(struct err *err) MUST_CHECK;
 /* bearer may be NULL. timeout_ms is that of a whole request. */
 int http_client_open(
 	struct http_client **out, const char *bearer, long timeout_ms, struct err *err) MUST_CHECK;
+/* Never by a proxy, whatever the environment says: for what is our own. */
+void http_client_direct(struct http_client *client);
 void http_client_close(struct http_client **client);
 
 /* -ECONNREFUSED: no answer came; whether the request was taken is open. */

@@ -1,4 +1,4 @@
-#include "services/cli/http_client.h"
+#include "lib/http_client.h"
 #include "lib/version.h"
 
 #include <curl/curl.h>
@@ -68,6 +68,11 @@ int http_client_open(struct http_client **out, const char *bearer, long timeout_
 	curl_easy_setopt(c->curl, CURLOPT_USERAGENT, "footfall/" VERSION_TEXT);
 	*out = c;
 	return 0;
+}
+
+void http_client_direct(struct http_client *c)
+{
+	curl_easy_setopt(c->curl, CURLOPT_NOPROXY, "*");
 }
 
 void http_client_close(struct http_client **client_p)

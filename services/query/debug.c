@@ -1,0 +1,253 @@
+#include "services/query/debug.h"
+
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "lib/clock.h"
+#include "lib/http_client.h"
+#include "lib/log.h"
+#include "lib/settings.h"
+#include "services/query/ingresses.h"
+
+#define RECENT_MOST 50
+#define SITE_SIZE   256 /* a domain or a property id */
+
+/* --- this very request --------------------------------------------------------------------------
+ */
+
+/* A text of the request, which may hold bytes that are not UTF-8. */
+static json_t *header_text(const struct http_request *req, const char *name)
+{
+	struct span value = http_header(req, name);
+	json_t *text = value.len ? json_stringn(value.ptr, value.len) : json_null();
+
+	return text ? text : json_string("(not UTF-8)");
+}
+
+static json_t *headers_json(const struct http_request *req)
+{
+	static const char *const names[] = { "Host", "Origin", "User-Agent", "Accept-Language",
+		"DNT", "Sec-GPC", "Sec-Purpose", "X-Forwarded-For", "X-Forwarded-Proto",
+		"X-Real-IP", "Forwarded", "CF-Connecting-IP", "CF-IPCountry",
+		"CloudFront-Viewer-Country", "X-Vercel-IP-Country" };
+	json_t *object = json_object();
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (http_header(req, names[i]).len)
+			json_object_set_new(object, names[i], header_text(req, names[i]));
+	return object;
+}
+
+static void hop_add(
+	json_t *hops, const struct addr *addr, const char *from, const struct addr_nets *trusted)
+{
+	char text[ADDR_TEXT_SIZE];
+
+	addr_text(addr, text);
+	json_array_append_new(hops, json_pack("{ss ss sb}", "address", text, "from", from,
+					    "trusted", addr_nets_hold(trusted, addr)));
+}
+
+/* The way to the client as addr_of_client() goes it: each of whom the one before told. */
+static json_t *hops_json(const struct http_request *req, const struct addr_nets *trusted)
+{
+	struct span left = http_header(req, "X-Forwarded-For");
+	struct addr addr = http_peer(req);
+	json_t *hops = json_array();
+
+	hop_add(hops, &addr, "peer", trusted);
+	while (left.len && addr_nets_hold(trusted, &addr)) {
+		size_t start = left.len;
+
+		while (start && left.ptr[start - 1] != ',')
+			start--;
+		if (addr_parse(&addr, span_from(left, start)))
+			break;
+		hop_add(hops, &addr, "X-Forwarded-For", trusted);
+		left.len = start ? start - 1 : 0;
+	}
+	return hops;
+}
+
+static json_t *trusted_json(const char *list)
+{
+	struct span rest = span_of(list);
+	json_t *array = json_array();
+
+	for (; rest.len; rest = span_from(rest, span_find(rest, ',') + 1)) {
+		struct span one = span_trim(span_first(rest, span_find(rest, ',')));
+
+		if (one.len)
+			json_array_append_new(array, json_stringn(one.ptr, one.len));
+	}
+	return array;
+}
+
+/* What workers and ingresses make of such a request. */
+static json_t *derived_json(const struct http_request *req)
+{
+	bool opts_out = span_equals(http_header(req, "Sec-GPC"), SPAN("1")) ||
+			span_equals(http_header(req, "DNT"), SPAN("1"));
+
+	/* Browser, system, device and place come in here, once their modules can be shared. */
+	return json_pack("{sb}", "opts_out", opts_out);
+}
+
+void debug_request(struct http_request *req, void *service)
+{
+	struct query *query = service;
+	struct credential credential;
+	struct err err = { 0 };
+	char text[ADDR_TEXT_SIZE];
+	struct addr client;
+	json_t *hops;
+	bool from_proxy;
+	int rc;
+
+	if (!query_credential(query, req, &credential))
+		return;
+	rc = access_owner(NULL, query->app_db, &credential, NULL, &err);
+	if (rc) {
+		query_answer_failure(query, req, rc, &err);
+		return;
+	}
+	client = http_client(req, &from_proxy);
+	addr_text(&client, text);
+	hops = hops_json(req, query->trusted);
+	http_add_header(req, "Cache-Control", "no-store");
+	http_answer_json(req, 200,
+		json_pack("{ss ss so so so so}", "address", text, "from",
+			json_array_size(hops) > 1 ? "X-Forwarded-For" : "peer", "way", hops,
+			"trusted_proxies", trusted_json(query->trusted_list), "headers",
+			headers_json(req), "derived", derived_json(req)));
+	query_answered(query);
+}
+
+/* --- the last requests of a site ----------------------------------------------------------------
+ */
+
+/* "2026-03-01T12:00:00.123Z" */
+static void time_text(int64_t ts_us, char *text, size_t size)
+{
+	time_t seconds = (time_t)(ts_us / US_PER_SECOND);
+	struct tm tm;
+	size_t len = strftime(text, size, "%Y-%m-%dT%H:%M:%S", gmtime_r(&seconds, &tm));
+
+	snprintf(text + len, size - len, ".%03dZ", (int)(ts_us % US_PER_SECOND / 1000));
+}
+
+static int latest_first(const void *a, const void *b)
+{
+	const json_t *const *x = a, *const *y = b;
+	json_int_t m = json_integer_value(json_object_get(*x, "time_us"));
+	json_int_t n = json_integer_value(json_object_get(*y, "time_us"));
+
+	return (m < n) - (m > n);
+}
+
+/* The latest 50 of what all ingresses told, in order; takes nothing, NULL: no memory. */
+static json_t *latest_of(json_t *all)
+{
+	size_t count = json_array_size(all);
+	json_t **sorted = calloc(count + 1, sizeof(void *)), *latest = json_array();
+
+	for (size_t i = 0; sorted && i < count; i++)
+		sorted[i] = json_array_get(all, i);
+	if (sorted)
+		qsort(sorted, count, sizeof(void *), latest_first);
+	for (size_t i = 0; sorted && i < count && i < RECENT_MOST; i++)
+		json_array_append(latest, sorted[i]);
+	free(sorted);
+	return latest;
+}
+
+/* Of those that were accepted: are they in the tables, or did a worker refuse them? Only the
+ * refusals that were sampled are known one by one. */
+static const char became_sql[] =
+	"select exists (select from event e where e.site_id = $1 and e.visitor = g.visitor and "
+	"e.id = g.id), (select s.reason from dropped_sample s where s.site_id = $1 and s.event_id "
+	"= "
+	"g.id and g.id <> 0 limit 1) "
+	"from rows from (jsonb_to_recordset($2) as (visitor bigint, id bigint)) with ordinality "
+	"as g(visitor, id, n) order by n";
+
+static int ask_tables(
+	struct query *query, const char *site_id, json_t *requests, PGresult **out, struct err *err)
+{
+	char *text = json_dumps(requests, JSON_COMPACT);
+	const char *const params[] = { site_id, text };
+	int rc = text ? pg_pool_run(query->metrics_db, out, became_sql, 2, params, err)
+		      : err_set(err, -ENOMEM, "no memory");
+
+	free(text);
+	return rc;
+}
+
+/* Outcome and time of one, in words; what is only ours goes. */
+static void request_tell(json_t *one, const PGresult *became, int row)
+{
+	char text[40];
+
+	time_text(json_integer_value(json_object_get(one, "time_us")), text, sizeof text);
+	json_object_set_new(one, "time", json_string(text));
+	if (!json_object_get(one, "reason") && became && !PQgetisnull(became, row, 1))
+		json_object_set_new(one, "reason", json_string(PQgetvalue(became, row, 1)));
+	json_object_set_new(one, "outcome",
+		json_string(json_object_get(one, "reason")                   ? "dropped"
+			    : became && PQgetvalue(became, row, 0)[0] == 't' ? "stored"
+									     : "accepted"));
+	json_object_del(one, "time_us");
+	json_object_del(one, "visitor");
+	json_object_del(one, "id");
+}
+
+static void recent_answer(struct query *query, struct http_request *req, const struct site *site)
+{
+	unsigned asked = 0, answered = 0;
+	json_t *all = json_array(), *requests, *one;
+	PGresult *became = NULL;
+	struct err err = { 0 };
+	char id[24];
+	size_t i;
+	bool known;
+
+	snprintf(id, sizeof id, "%lld", (long long)site->id);
+	ingresses_recent(query->ingress_admins, id, all, &asked, &answered);
+	requests = latest_of(all);
+	json_decref(all);
+	/* The tables may be away, and then it is good to see what ingresses say. */
+	known = !ask_tables(query, id, requests, &became, &err);
+	if (!known)
+		log_warn("debug: the tables cannot be asked error=\"%s\"", err.msg);
+	json_array_foreach(requests, i, one) request_tell(one, became, (int)i);
+	PQclear(became);
+	http_add_header(req, "Cache-Control", "no-store");
+	http_answer_json(req, 200,
+		json_pack("{ss s{sisi} sb so}", "site", site->domain, "ingresses", "asked",
+			(int)asked, "answered", (int)answered, "tables_asked", known, "requests",
+			requests));
+	query_answered(query);
+}
+
+void debug_recent(struct http_request *req, void *service)
+{
+	struct query *query = service;
+	struct credential credential;
+	char name[SITE_SIZE];
+	struct err err = { 0 };
+	struct site site;
+	int rc = 0;
+
+	if (!query_credential(query, req, &credential))
+		return;
+	if (!http_param(req, "site", name, sizeof name) || !*name)
+		rc = err_set(&err, -EINVAL, "site is missing: a domain or a property id");
+	if (!rc)
+		rc = access_owner(&site, query->app_db, &credential, name, &err);
+	if (rc)
+		query_answer_failure(query, req, rc, &err);
+	else
+		recent_answer(query, req, &site);
+}

@@ -1,0 +1,138 @@
+// What an owner can look up: which address was believed, what became of the last requests, and what was refused.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { after, before, test } from 'node:test';
+import { AGENT, request, startStack, waitFor } from './harness.js';
+
+const GB = '81.2.69.142';
+
+let stack, site, owner, viewer, stranger, stats;
+const cookies = {};
+
+async function login(email) {
+  await stack.account(email);
+  const answer = await request(`${stack.url}/api/login`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ email, password: 'correct horse battery' }) });
+  assert.equal(answer.status, 204, answer.text);
+  return { Cookie: answer.headers['set-cookie'][0].split(';')[0] };
+}
+const get = (path, headers = owner) => request(`${stack.url}${path}`, { headers });
+
+before(async () => {
+  stack = await startStack({ FOOTFALL_INGRESSES: '2' });
+  owner = await login('owner@example.org');
+  viewer = await login('viewer@example.org');
+  stranger = await login('stranger@example.org');
+  site = await stack.site('example.org');
+  stats = { Authorization: `Bearer ${await stack.key('stats')}` };
+  stack.sql('app', `insert into site_member select ${site.site_id}, id, 'viewer' from account where email = 'viewer@example.org'`);
+  stack.sql('app', `select from site_rule_add(${site.site_id}, 'ip', '192.0.2.0/24'); select from site_rule_add(${site.site_id}, 'country', 'GB')`);
+  // Until both ingresses know.
+  for (const n of [0, 1])
+    await waitFor(async () => (await direct(n, { address: '192.0.2.7' })).headers['x-footfall-dropped'] === 'ip', `ingress ${n} knows the rules`);
+});
+after(() => stack?.remove());
+
+// An event by one of the ingresses, as the door hands it on.
+function direct(n, { address = '203.0.113.9', path = '/', body = {} } = {}) {
+  return request(`http://127.0.0.1:${stack.port + 10 + n}/api/event`, { method: 'POST', headers: { 'User-Agent': AGENT, Origin: 'https://example.org', 'X-Forwarded-For': address },
+    body: JSON.stringify({ n: 'pageview', u: `https://example.org${path}`, d: site.property_id, ...body }) });
+}
+
+const rights = [
+  ['/api/debug/request', [200, 403, 403, 401, 401]],
+  ['/api/debug/recent?site=example.org', [200, 403, 404, 401, 401]],
+  ['/api/reports/dropped?site=example.org', [200, 200, 404, 200, 401]],
+];
+for (const [path, statuses] of rights) {
+  test(`${path} is for an owner, a viewer, a stranger, a key and nobody: ${statuses}`, async () => {
+    const got = [];
+    for (const who of [owner, viewer, stranger, stats, {}]) got.push((await get(path, who)).status);
+    assert.deepEqual(got, statuses);
+  });
+}
+
+test('the debug page of a request says which address is believed, who told it, and who is trusted', async () => {
+  const answer = await get('/api/debug/request', { ...owner, 'X-Forwarded-For': `198.51.100.1, ${GB}`, 'User-Agent': AGENT, DNT: '1', 'CF-Connecting-IP': '198.51.100.2' });
+  assert.equal(answer.headers['cache-control'], 'no-store');
+  const told = answer.json;
+  assert.equal(told.address, GB);
+  assert.equal(told.from, 'X-Forwarded-For');
+  assert.deepEqual(told.trusted_proxies, ['127.0.0.0/8', '::1/128']);
+  assert.equal(told.way.at(-1).address, GB);
+  assert.equal(told.way.at(-1).trusted, false);
+  assert.deepEqual(told.way[0], { address: '127.0.0.1', from: 'peer', trusted: true });
+  assert.equal(told.headers['User-Agent'], AGENT);
+  assert.equal(told.headers['CF-Connecting-IP'], '198.51.100.2', 'shown, not believed');
+  assert.equal(told.derived.opts_out, true);
+});
+
+test('without a proxy it is the peer, whatever else is said', async () => {
+  const peer = execFileSync('hostname', ['-I']).toString().split(' ').find((one) => /^\d+\./.test(one));
+  const told = (await request(`http://127.0.0.1:${stack.port + 40}/api/debug/request`, { headers: owner })).json;
+  assert.deepEqual([told.address, told.from], ['127.0.0.1', 'peer']);
+  assert.ok(peer === undefined || told.way.length === 1);
+});
+
+test('the last requests of all ingresses are told with what became of each, without an address', async () => {
+  await direct(0, { path: '/stored', body: { n: 'Signup' } });
+  await direct(1, { path: '/refused', address: '192.0.2.9' });
+  await direct(0, { path: '/wrong', body: { n: 'x'.repeat(121) } });
+  const asked = async () => (await get('/api/debug/recent?site=www.Example.org')).json;
+  const find = (told, path) => told.requests.find((one) => one.path === path);
+  const told = await waitFor(async () => {
+    const now = await asked();
+    return find(now, '/stored')?.outcome === 'stored' && now;
+  }, 'the tables have what was accepted');
+  assert.deepEqual(told.ingresses, { asked: 2, answered: 2 });
+  assert.equal(told.tables_asked, true);
+  assert.deepEqual({ ...find(told, '/refused'), time: undefined }, { time: undefined, way: '/api/event', kind: 'pageview', outcome: 'dropped', reason: 'ip', host: 'example.org', path: '/refused', agent: AGENT, origin: 'https://example.org' });
+  assert.equal(find(told, '/stored').name, 'Signup');
+  assert.equal(told.requests.find((one) => one.reason === 'invalid').outcome, 'dropped');
+  assert.match(told.requests[0].time, /^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+  const times = told.requests.map((one) => one.time);
+  assert.deepEqual(times, [...times].sort().reverse(), 'the latest first');
+  assert.ok(!JSON.stringify(told).includes(GB) && !JSON.stringify(told).includes('192.0.2'));
+});
+
+test('of what a worker refused the samples are known: one a second', async () => {
+  const far = await waitFor(async () => {
+    await direct(1, { path: '/far', address: GB });
+    return (await get('/api/debug/recent?site=example.org')).json.requests.find((one) => one.reason === 'country');
+  }, 'one that a worker refused', { every: 200 });
+  assert.deepEqual([far.path, far.outcome], ['/far', 'dropped']);
+});
+
+test('fifty of them at most; an ingress that is away is said', async () => {
+  for (let i = 0; i < 60; i++) await direct(i % 2, { path: `/many/${i}` });
+  const told = (await get(`/api/debug/recent?site=${site.property_id}`)).json;
+  assert.equal(told.requests.length, 50);
+  assert.equal(told.requests[0].path, '/many/59');
+  const pid = stack.pids().find((one) => one.name === 'ingress-1').pid;
+  process.kill(pid, 'SIGSTOP');
+  const without = (await get('/api/debug/recent?site=example.org')).json;
+  process.kill(pid, 'SIGCONT');
+  assert.deepEqual(without.ingresses, { asked: 2, answered: 1 });
+  assert.ok(without.requests.length > 25);
+});
+
+test('the door shows neither the admin ports nor what they tell', async () => {
+  assert.notEqual((await get('/recent?site=1', {})).status, 200);
+  assert.equal((await request(`http://127.0.0.1:${stack.port + 10}/recent?site=1`)).status, 404);
+  assert.equal((await request(`http://127.0.0.1:${stack.port + 50}/recent?site=x`)).status, 400);
+  assert.equal((await request(`http://127.0.0.1:${stack.port + 50}/nosuch`)).status, 404);
+});
+
+test('what was refused is reported by reason and hour, with samples', async () => {
+  const before = await waitFor(async () => {
+    const told = (await get('/api/reports/dropped?site=example.org')).json;
+    return told.total.ip >= 3 && told.total.country >= 1 && told.total.invalid === 1 && told;
+  }, 'all sums');
+  assert.deepEqual(Object.keys(before), ['total', 'hours', 'samples']);
+  const sum = before.hours.filter((one) => one.reason === 'ip').reduce((all, one) => all + one.count, 0);
+  assert.equal(sum, before.total.ip);
+  assert.match(before.hours[0].hour, /^20\d\d-\d\d-\d\dT\d\d:00:00Z$/);
+  const sample = before.samples.find((one) => one.reason === 'ip');
+  assert.deepEqual([sample.host, sample.agent, sample.origin], ['example.org', AGENT, 'https://example.org']);
+  assert.equal((await get('/api/reports/dropped')).status, 400);
+  for (const days of ['0', '91', 'x', '']) assert.equal((await get(`/api/reports/dropped?site=example.org&days=${days}`)).status, days ? 400 : 200, days);
+});
