@@ -4,7 +4,7 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
-#include "services/worker/screen.h"
+#include "lib/screen.h"
 
 struct enrich {
 	struct ua_rules *ua;

@@ -1,4 +1,4 @@
-#include "services/worker/screen.h"
+#include "lib/screen.h"
 
 #include "lib/check.h"
 
