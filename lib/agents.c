@@ -37,6 +37,7 @@ struct agents {
 	pthread_mutex_t watching; /* of the watch: who has it, looks; others go on */
 	struct watch watch;
 	_Atomic int64_t look_mono_us; /* when to look again */
+	atomic_uint edition;          /* of the list */
 };
 
 static void list_free(struct list **list_p)
@@ -201,6 +202,11 @@ size_t agents_count(struct agents *agents)
 	return count;
 }
 
+unsigned agents_edition(struct agents *agents)
+{
+	return atomic_load(&agents->edition);
+}
+
 static void list_replace(struct agents *agents)
 {
 	struct list *list = NULL, *old;
@@ -214,6 +220,7 @@ static void list_replace(struct agents *agents)
 	pthread_rwlock_wrlock(&agents->lock);
 	old = agents->list;
 	agents->list = list;
+	atomic_fetch_add(&agents->edition, 1);
 	pthread_rwlock_unlock(&agents->lock);
 	list_free(&old);
 }

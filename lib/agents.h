@@ -30,6 +30,10 @@ size_t agents_count(struct agents *agents);
 /* Whether agent is one of the list's; any bytes will do. About a microsecond. */
 bool agent_is_bot(struct agents *agents, struct span agent);
 
+/* A number that changes when the list has been read again: an answer kept from before may be
+ * another now. */
+unsigned agents_edition(struct agents *agents);
+
 /* Read the list again if its file has changed; agent_is_bot() does so by itself. */
 void agents_follow(struct agents *agents, int64_t now_mono_us);
 

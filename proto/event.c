@@ -146,6 +146,38 @@ const char *event_kind_word(uint8_t kind)
 	return kind && kind < sizeof words / sizeof *words ? words[kind] : "";
 }
 
+/* An unsigned number of at most 32 bits at the start of *wire, which goes on behind it. */
+static bool uint_take(struct span *wire, uint32_t *out)
+{
+	unsigned char type = wire->len ? (unsigned char)wire->ptr[0] : 0xc0;
+	size_t bytes = type < 0x80    ? 0
+		       : type == 0xcc ? 1
+		       : type == 0xcd ? 2
+		       : type == 0xce ? 4
+				      : SIZE_MAX;
+
+	if (bytes == SIZE_MAX || wire->len < 1 + bytes)
+		return false;
+	*out = bytes ? 0 : type;
+	for (size_t i = 1; i <= bytes; i++)
+		*out = *out << 8 | (unsigned char)wire->ptr[i];
+	*wire = span_from(*wire, 1 + bytes);
+	return true;
+}
+
+uint32_t event_site(struct span wire)
+{
+	uint32_t version, site_id;
+
+	/* Its array has more than 15 fields. */
+	if (wire.len < 3 || (unsigned char)wire.ptr[0] != 0xdc)
+		return 0;
+	wire = span_from(wire, 3);
+	if (!uint_take(&wire, &version) || version > EVENT_VERSION || !uint_take(&wire, &site_id))
+		return 0;
+	return site_id;
+}
+
 void event_day_keys_derive(struct event_day_keys *keys, const unsigned char day_key[32])
 {
 	static_assert(crypto_kdf_KEYBYTES == 32, "a day key is a libsodium master key");

@@ -107,6 +107,10 @@ int event_encode(msgpack_sbuffer *out, const struct event *ev, struct err *err) 
 /* Decode wire into *ev, whose spans borrow from wire. Errors as mp_reader_end()'s. */
 int event_decode(struct event *ev, struct span wire, struct err *err) MUST_CHECK;
 
+/* The site of an event, without reading the rest, which may be damaged. 0: cannot be told so; then
+ * event_decode() says why. */
+uint32_t event_site(struct span wire);
+
 /* A date's key (32 bytes, from the database) as the two keys derived from it. */
 struct event_day_keys {
 	unsigned char salt[32]; /* of visitor hashes */

@@ -169,6 +169,31 @@ static void an_event_is_encoded_as_the_sample(void **state)
 	msgpack_sbuffer_destroy(&out);
 }
 
+static void its_site_is_told_without_reading_the_rest(void **state)
+{
+	struct event ev = pageview;
+	msgpack_sbuffer out;
+	struct err err;
+
+	(void)state;
+	for (uint64_t site = 1; site <= INT32_MAX; site = site * 3 + 1) {
+		ev.site_id = (uint32_t)site;
+		msgpack_sbuffer_init(&out);
+		assert_int_equal(event_encode(&out, &ev, &err), 0);
+		assert_int_equal(event_site((struct span){ out.data, out.size }), site);
+		for (size_t len = 0; len < 4; len++) {
+			char *cut = malloc(len ? len : 1);
+
+			memcpy(cut, out.data, len);
+			assert_int_equal(event_site((struct span){ cut, len }), 0);
+			free(cut);
+		}
+		out.data[3] = EVENT_VERSION + 1;
+		assert_int_equal(event_site((struct span){ out.data, out.size }), 0);
+		msgpack_sbuffer_destroy(&out);
+	}
+}
+
 static void an_event_of_a_writer_that_knew_less_says_nothing_of_the_rest(void **state)
 {
 	struct sample s = sample_read("event-1");
@@ -380,6 +405,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_sample_event_is_decoded),
 		cmocka_unit_test(an_event_is_encoded_as_the_sample),
+		cmocka_unit_test(its_site_is_told_without_reading_the_rest),
 		cmocka_unit_test(an_event_of_a_writer_that_knew_less_says_nothing_of_the_rest),
 		cmocka_unit_test(a_field_that_only_a_newer_writer_knows_is_skipped),
 		cmocka_unit_test(a_newer_version_is_refused_by_name),

@@ -20,6 +20,7 @@ struct ua_rules {
 	struct uap_rules *uap;
 	struct agents *bots;
 	struct ua_cache *cache;
+	unsigned bots_edition; /* by which the cache's answers are */
 };
 
 /* uap-core's words and those of reports. A kind of device in a browser's name is dropped, so that
@@ -86,6 +87,10 @@ void ua_rules_follow(struct ua_rules *rules, int64_t now_mono_us)
 	struct err err;
 
 	agents_follow(rules->bots, now_mono_us);
+	if (agents_edition(rules->bots) != rules->bots_edition) {
+		rules->bots_edition = agents_edition(rules->bots);
+		ua_cache_forget(rules->cache);
+	}
 	if (!watch_has_changed(&rules->watch, now_mono_us))
 		return;
 	if (uap_open(&uap, rules->path, &err)) {
@@ -157,10 +162,12 @@ static void describe(
 		ua_hints_apply(hints, out);
 }
 
-/* Not from the cache: the list has a life of its own, and a look at it costs as little. */
-static bool is_bot(struct ua_rules *rules, struct span agent, const struct ua *ua)
+/* By the list, or by what its browser calls itself. */
+static void tell_bot(struct agents *bots, struct span agent, struct ua *ua)
 {
-	return !strcmp(ua->browser, "HeadlessChrome") || agent_is_bot(rules->bots, agent);
+	ua->is_bot = !strcmp(ua->browser, "HeadlessChrome") || agent_is_bot(bots, agent);
+	if (ua->is_bot)
+		set(ua->device, sizeof ua->device, "bot");
 }
 
 void ua_parse(
@@ -173,10 +180,9 @@ void ua_parse(
 	ua_rules_follow(rules, clock_mono_us());
 	key = ua_cache_key(rules->cache, agent, hints);
 	place = ua_cache_place(rules->cache, &key, &known);
-	if (!known)
+	if (!known) {
 		describe(rules->uap, agent, hints, place);
+		tell_bot(rules->bots, agent, place);
+	}
 	*out = *place;
-	out->is_bot = is_bot(rules, agent, out);
-	if (out->is_bot)
-		set(out->device, sizeof out->device, "bot");
 }

@@ -97,8 +97,9 @@ static void write_include(FILE *out, const struct request *req)
 	const struct {
 		const char *name;
 		bool on;
-	} flags[] = { { "imports", req->imports }, { "time_labels", req->time_labels },
-		{ "total_rows", req->total_rows }, { "trim_relative_date_range", req->trim } };
+	} flags[] = { { "bots", req->bots }, { "imports", req->imports },
+		{ "time_labels", req->time_labels }, { "total_rows", req->total_rows },
+		{ "trim_relative_date_range", req->trim } };
 	const char *comma = "";
 
 	fputs(",\"include\":{", out);

@@ -4,6 +4,15 @@
 #define NOT_SET "(not set)"
 #define AUTO    "auto"
 
+/* The country whose code it is. */
+#define COUNTRY_NAME "coalesce({country_names} ->> s.value, s.value)"
+/* Of an id and a name, either of which may be empty (proto/words.md): the other stands in for it.
+ */
+#define ID         "split_part(s.value, ' ', 1)"
+#define NAME       "substr(s.value, strpos(s.value, ' ') + 1)"
+#define PLACE_ID   "coalesce(nullif(" ID ", ''), " NAME ")"
+#define PLACE_NAME "coalesce(nullif(" NAME ", ''), " ID ")"
+
 /* Over `part` (sql.c). */
 static const struct metric metrics[] = {
 	{ "visitors", COUNTS_ACTIVITY | COUNTS_VISITORS, "coalesce(sum(visitors), 0)" },
@@ -34,15 +43,33 @@ static const struct dimension dimensions[] = {
 	{ "event:name", LEVEL_EVENT, "name", "pageview" }, /* a custom event has a name */
 	{ "visit:source", LEVEL_VISIT, "source", DIRECT, 4 },
 	{ "visit:referrer", LEVEL_VISIT, "referrer", DIRECT, 5 },
+	/* The unknown is also the name of one that is known. */
+	{ "visit:channel", LEVEL_VISIT, "channel", "Direct", 12, .is_merged = true },
+	{ "visit:utm_source", LEVEL_VISIT, "utm_source", NOT_SET },
+	{ "visit:utm_medium", LEVEL_VISIT, "utm_medium", NOT_SET },
+	{ "visit:utm_campaign", LEVEL_VISIT, "utm_campaign", NOT_SET },
+	{ "visit:utm_term", LEVEL_VISIT, "utm_term", NOT_SET },
+	{ "visit:utm_content", LEVEL_VISIT, "utm_content", NOT_SET },
 	{ "visit:entry_page", LEVEL_VISIT, "entry", NOT_SET, 2 },
 	{ "visit:exit_page", LEVEL_VISIT, "exit", NOT_SET, 3 },
 	{ "visit:country", LEVEL_VISIT, "country", NOT_SET, 7 },
-	{ "visit:country_name", LEVEL_VISIT, "country", NOT_SET, 7, .is_country = true },
+	{ "visit:country_name", LEVEL_VISIT, "country", NOT_SET, 7, .text = COUNTRY_NAME },
+	{ "visit:region", LEVEL_VISIT, "region", NOT_SET, 13, .text = PLACE_ID, .is_merged = true },
+	{ "visit:region_name", LEVEL_VISIT, "region", NOT_SET, 13, .text = PLACE_NAME,
+		.is_merged = true },
+	{ "visit:city", LEVEL_VISIT, "city", NOT_SET, 14, .text = PLACE_ID, .is_merged = true },
+	{ "visit:city_name", LEVEL_VISIT, "city", NOT_SET, 14, .text = PLACE_NAME,
+		.is_merged = true },
 	{ "visit:browser", LEVEL_VISIT, "browser", NOT_SET, 8 },
 	{ "visit:browser_version", LEVEL_VISIT, "browser_version", NOT_SET },
 	{ "visit:os", LEVEL_VISIT, "os", NOT_SET, 9 },
 	{ "visit:os_version", LEVEL_VISIT, "os_version", NOT_SET },
 	{ "visit:device", LEVEL_VISIT, "device", NOT_SET, 10 },
+	{ "visit:brand", LEVEL_VISIT, "brand", NOT_SET },
+	{ "visit:model", LEVEL_VISIT, "model", NOT_SET },
+	{ "visit:screen", LEVEL_VISIT, "screen_width", NOT_SET, .is_screen = true },
+	{ "visit:language", LEVEL_VISIT, "language", NOT_SET, 11 },
+	{ "visit:locale", LEVEL_VISIT, "locale", NOT_SET },
 	{ "time", LEVEL_TIME, AUTO },
 	{ "time:hour", LEVEL_TIME, "hour" },
 	{ "time:day", LEVEL_TIME, "day" },
@@ -53,16 +80,6 @@ static const struct dimension dimensions[] = {
 	{ "event:props:*" },
 	{ "visit:entry_page_hostname" },
 	{ "visit:exit_page_hostname" },
-	{ "visit:channel" },
-	{ "visit:utm_medium" },
-	{ "visit:utm_source" },
-	{ "visit:utm_campaign" },
-	{ "visit:utm_content" },
-	{ "visit:utm_term" },
-	{ "visit:region" },
-	{ "visit:city" },
-	{ "visit:region_name" },
-	{ "visit:city_name" },
 };
 
 const struct metric *metric_find(struct span name)

@@ -39,7 +39,10 @@ struct dimension {
 	const char *unknown; /* what a 0 is shown as */
 	int rollup;          /* its number in the rollups; 0: it has none */
 	const char *entered; /* of events: the column of visit with what it began with, or NULL */
-	bool is_country;     /* shown by the name of the country whose code it is */
+	const char
+		*text;  /* what a value is shown as, of the row s of its string; NULL: all of it */
+	bool is_merged; /* several values are shown as one, and counted as one */
+	bool is_screen; /* no string, but a width, which is told by its class (lib/screen.h) */
 };
 
 #define ROLLUP_ENTRY 2 /* the rollup of entry pages */

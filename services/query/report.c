@@ -323,8 +323,8 @@ int report_ready(void *service, struct err *err)
 
 	if (!rc)
 		rc = database_ready(query->metrics_db,
-			"select 'visit_running'::regproc from rollup_day, rollup_month, visit,"
-			" visit_page, event, string limit 0",
+			"select 'visit_running'::regproc, visit.bot from rollup_day, rollup_month,"
+			" visit, visit_page, event, string limit 0",
 			err);
 	return rc;
 }

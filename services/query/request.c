@@ -251,6 +251,11 @@ static int read_trim(struct request *req, json_t *value, struct err *err)
 	return flag_read(&req->trim, "trim_relative_date_range", value, err);
 }
 
+static int read_bots(struct request *req, json_t *value, struct err *err)
+{
+	return flag_read(&req->bots, "bots", value, err);
+}
+
 static int read_comparisons(struct request *req, json_t *value, struct err *err)
 {
 	(void)req;
@@ -261,8 +266,8 @@ static int read_include(struct request *req, json_t *value, struct err *err)
 {
 	static const struct key keys[] = { { "time_labels", read_time_labels },
 		{ "total_rows", read_total_rows }, { "imports", read_imports },
-		{ "trim_relative_date_range", read_trim }, { "comparisons", read_comparisons },
-		{ 0 } };
+		{ "trim_relative_date_range", read_trim }, { "bots", read_bots },
+		{ "comparisons", read_comparisons }, { 0 } };
 
 	if (value && !json_is_object(value))
 		return err_set(err, -EINVAL, "include must be an object");

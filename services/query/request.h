@@ -35,7 +35,7 @@ struct request {
 	int order_count;
 	struct range range;
 	int64_t limit, offset;
-	bool time_labels, total_rows, imports, trim;
+	bool time_labels, total_rows, imports, trim, bots;
 };
 
 /* Read the body. -EINVAL: the sentence names what is wrong. */

@@ -103,8 +103,8 @@ static void unknown_later_and_repeated_words_are_told_apart(void **state)
 	(void)state;
 	assert_refused(parse_with("\"dimensions\":[\"visit:colour\"]"),
 		"the dimension \"visit:colour\" is not known");
-	assert_refused(parse_with("\"dimensions\":[\"visit:channel\"]"),
-		"the dimension \"visit:channel\" is not supported yet");
+	assert_refused(parse_with("\"dimensions\":[\"visit:exit_page_hostname\"]"),
+		"the dimension \"visit:exit_page_hostname\" is not supported yet");
 	assert_refused(parse_with("\"dimensions\":[\"event:props:author\"]"),
 		"the dimension \"event:props:author\" is not supported yet");
 	assert_refused(parse_with("\"dimensions\":[\"event:props:\"]"),
@@ -209,6 +209,33 @@ static void labels_need_a_time_dimension(void **state)
 		"include.total_rows must be true or false");
 }
 
+static void bots_are_left_out_unless_they_are_asked_for(void **state)
+{
+	(void)state;
+	assert_int_equal(parse_with("\"include\":{}"), 0);
+	assert_false(parsed.bots);
+	assert_int_equal(parse_with("\"include\":{\"bots\":true}"), 0);
+	assert_true(parsed.bots);
+	assert_refused(
+		parse_with("\"include\":{\"bots\":\"yes\"}"), "include.bots must be true or false");
+}
+
+static void every_word_of_the_peers_that_enrichment_tells_is_known(void **state)
+{
+	static const char *const words[] = { "visit:channel", "visit:utm_medium",
+		"visit:utm_source", "visit:utm_campaign", "visit:utm_content", "visit:utm_term",
+		"visit:region", "visit:city", "visit:country_name", "visit:region_name",
+		"visit:city_name" };
+	char more[80];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+		snprintf(more, sizeof more, "\"dimensions\":[\"%s\"]", words[i]);
+		assert_int_equal(parse_with(more), 0);
+		assert_string_equal(parsed.dimensions[0]->name, words[i]);
+	}
+}
+
 static void time_becomes_the_unit_that_suits(void **state)
 {
 	(void)state;
@@ -236,6 +263,8 @@ int main(void)
 		cmocka_unit_test(an_order_names_what_is_asked_for),
 		cmocka_unit_test(pagination_has_bounds),
 		cmocka_unit_test(labels_need_a_time_dimension),
+		cmocka_unit_test(bots_are_left_out_unless_they_are_asked_for),
+		cmocka_unit_test(every_word_of_the_peers_that_enrichment_tells_is_known),
 		cmocka_unit_test(time_becomes_the_unit_that_suits),
 	};
 

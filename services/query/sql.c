@@ -5,11 +5,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lib/screen.h"
+
 /* The statement is a chain of named steps:
  *
  *   visits     those that run in the range, for facts to be told by them
+ *   bots       those that do not count, for facts that are not told by theirs
  *   part       rows of counts by dimension, a null where a row does not count
  *   everyone   the visitors without dimensions, where shares of them are asked for
+ *   merged     part, ids that are shown alike being one text
  *   grouped    the metrics, by the dimensions' ids
  *   named      ids become texts, as late as possible
  *
@@ -162,7 +166,7 @@ static enum source source_of(const struct request *req, bool whole_days)
 	}
 	if (!whole_days)
 		return FROM_EVENTS;
-	return others <= 1 && rolled == others ? FROM_ROLLUPS : FROM_VISITS;
+	return others <= 1 && rolled == others && !req->bots ? FROM_ROLLUPS : FROM_VISITS;
 }
 
 static void builder_look_at(struct builder *b, const struct request *req)
@@ -189,6 +193,20 @@ static void put_interval(struct builder *b, const struct moment *at)
 		put(b, at->day);
 }
 
+/* Of a visit v; 0 is none, as in the rollups. */
+static void put_of_visit(struct builder *b, const struct dimension *d)
+{
+	if (!d->is_screen) {
+		putf(b, "coalesce(v.%s, 0)", d->column);
+		return;
+	}
+	putf(b, "case when v.%s <= 0 then null", d->column);
+	for (int i = 0; i < SCREEN_CLASSES - 1; i++)
+		putf(b, " when v.%s < %u then '%s'", d->column, screen_bounds[i].below_px,
+			screen_bounds[i].name);
+	putf(b, " when v.%s > 0 then '%s' end", d->column, screen_bounds[SCREEN_CLASSES - 1].name);
+}
+
 /* "expr as d0, expr as d1, ". Of facts e, whose visits are v; entered: with what the visit began
  * with in place of the fact's own. */
 static void put_dimensions(struct builder *b, const struct moment *at, bool entered)
@@ -201,7 +219,7 @@ static void put_dimensions(struct builder *b, const struct moment *at, bool ente
 		else if (at == &of_rollup)
 			put(b, "r.value");
 		else if (d->level == LEVEL_VISIT)
-			putf(b, "v.%s", d->column);
+			put_of_visit(b, d);
 		else
 			putf(b, "%s.%s", entered ? "v" : "e", entered ? d->entered : d->column);
 		putf(b, " as d%d, ", i);
@@ -238,27 +256,34 @@ static void put_select(struct builder *b)
 	b->between = "\n  union all\n";
 }
 
-/* What only a join with the visits can tell: those of the days of the range. */
-static void put_visits(struct builder *b)
+/* The visits of the days of the range. */
+static void put_visits(struct builder *b, const char *name, const char *which)
 {
-	put(b, "visits as not materialized (\n"
-	       "  select * from visit where site_id = {site} and build = {build}"
-	       " and start_ts >= local_midnight({zone}, {first_date}) and start_ts < {ends}\n"
-	       "  union all\n"
-	       "  select * from visit_running({site}, {build}, {first_date},"
-	       " local_midnight({zone}, {first_date}))\n"
-	       "), ");
+	putf(b,
+		"%s as not materialized (\n"
+		"  select * from visit where site_id = {site} and build = {build} and %s"
+		" and start_ts >= local_midnight({zone}, {first_date}) and start_ts < {ends}\n"
+		"  union all\n"
+		"  select * from visit_running({site}, {build}, {first_date},"
+		" local_midnight({zone}, {first_date})) where %s\n"
+		"), ",
+		name, which, which);
 }
 
-/* " from …", with a condition that a caller may go on from. */
+/* " from …", with a condition that a caller may go on from. Few visits are a bot's: where nothing
+ * is asked of the visits, their facts are taken out, instead of all being joined with theirs. */
 static void put_facts(struct builder *b, bool with_visit)
 {
+	static const char not_of_bots[] = "\n    and not exists (select from bots v"
+					  " where v.visitor = e.visitor and %s)";
 	const struct facts *f = b->facts;
 
 	putf(b, "\n  from %s e", f->table);
 	if (with_visit)
 		putf(b, " join visits v on v.visitor = e.visitor and %s", f->visit);
 	putf(b, "\n  where e.site_id = {site} and %s", f->counted);
+	if (!with_visit && !b->req->bots)
+		putf(b, not_of_bots, f->visit);
 }
 
 /* By visitor first, then over visitors: twice a hash, never a sort. A daily visitor is another one
@@ -334,6 +359,7 @@ static void put_started(struct builder *b, bool counted)
 	put_counters(b, exprs);
 	put(b, "\n  from visit v\n  where v.site_id = {site} and v.build = {build}"
 	       " and v.landing_ts is not null and v.start_ts >= {starts} and v.start_ts < {ends}");
+	put(b, b->req->bots ? "" : " and not v.bot");
 	put(b, b->by_page ? " and v.entry <> 0" : "");
 }
 
@@ -438,7 +464,9 @@ static void put_parts_of_rollups(struct builder *b)
 static void put_parts(struct builder *b)
 {
 	if (b->source != FROM_ROLLUPS || has_level(b, LEVEL_VISIT))
-		put_visits(b);
+		put_visits(b, "visits", b->req->bots ? "true" : "not bot");
+	if (!b->req->bots)
+		put_visits(b, "bots", "bot");
 	put(b, "part as (\n");
 	b->between = "";
 	if (b->source == FROM_ROLLUPS)
@@ -451,13 +479,56 @@ static void put_parts(struct builder *b)
 static void put_everyone(struct builder *b)
 {
 	const struct request plain = { .metrics = { metric_find(SPAN("visitors")) },
-		.metric_count = 1 };
+		.metric_count = 1,
+		.bots = b->req->bots };
 	struct builder whole = *b;
 
 	builder_look_at(&whole, &plain);
 	put(b, ", everyone as (\nwith ");
 	put_parts(&whole);
 	put(b, "\nselect sum(visitors) as visitors from part)");
+}
+
+/* The text of an id. Texts are looked up row by row: the planner cannot guess how many rows there
+ * are at the end of the chain, and a join that it plans for one row takes for ever with ten
+ * thousand. */
+static void put_text(struct builder *b, const struct dimension *d, const char *row, int i)
+{
+	putf(b,
+		"coalesce((select %s from string s where s.site_id = {site} and s.id = %s.d%d),"
+		" '%s')",
+		d->text ? d->text : "s.value", row, i, d->unknown);
+}
+
+static bool has_merged(const struct builder *b)
+{
+	for (int i = 0; i < b->req->dimension_count; i++)
+		if (b->req->dimensions[i]->is_merged)
+			return true;
+	return false;
+}
+
+/* Counts by id are added up before they are added up by text, so that few texts are looked up. Who
+ * was counted under two ids of one text at one time is counted twice: the rollups tell no more. */
+static void put_merged(struct builder *b)
+{
+	put(b, ", merged as (\n  select ");
+	for (int i = 0; i < b->req->dimension_count; i++) {
+		if (b->req->dimensions[i]->is_merged)
+			put_text(b, b->req->dimensions[i], "p", i);
+		else
+			putf(b, "d%d", i);
+		putf(b, " as d%d, ", i);
+	}
+	for (int i = 0; i < COUNTERS; i++)
+		putf(b, "%s%s", i ? ", " : "", counter_names[i]);
+	put(b, "\n  from (select ");
+	put_dimension_names(b);
+	for (int i = 0; i < COUNTERS; i++)
+		putf(b, "%ssum(%s) as %s", i ? ", " : "", counter_names[i], counter_names[i]);
+	put(b, " from part");
+	put_group_by(b, 0);
+	put(b, ") p\n)");
 }
 
 static void put_grouped(struct builder *b)
@@ -473,7 +544,7 @@ static void put_grouped(struct builder *b)
 	put_dimension_names(b);
 	for (int i = 0; i < b->req->metric_count; i++)
 		putf(b, "%s%s as m%d", i ? ", " : "", b->req->metrics[i]->expr, i);
-	put(b, "\n  from part");
+	putf(b, "\n  from %s", has_merged(b) ? "merged" : "part");
 	put_group_by(b, 0);
 	/* Rollups have rows for what no metric tells, as time that was engaged. */
 	for (size_t i = 0; i < sizeof present / sizeof *present; i++)
@@ -531,8 +602,6 @@ static void put_candidates(struct builder *b)
 	put(b, " fetch first ({limit} + {offset}) rows with ties) g");
 }
 
-/* Texts are looked up row by row: the planner cannot guess how many rows there are at the end of
- * the chain, and a join that it plans for one row takes for ever with ten thousand. */
 static void put_named(struct builder *b)
 {
 	const struct request *req = b->req;
@@ -541,15 +610,14 @@ static void put_named(struct builder *b)
 	for (int i = 0; i < req->dimension_count; i++) {
 		const struct dimension *d = req->dimensions[i];
 
+		put(b, ",\n    ");
 		if (d->level == LEVEL_TIME)
-			putf(b, ", g.d%d::text as t%d", i, i);
+			putf(b, "g.d%d::text", i);
+		else if (d->is_merged || d->is_screen)
+			putf(b, "coalesce(g.d%d, '%s')", i, d->unknown);
 		else
-			putf(b,
-				",\n    coalesce((select %s from string s where s.site_id ="
-				" {site} and s.id = g.d%d), '%s') as t%d",
-				d->is_country ? "coalesce({country_names} ->> s.value, s.value)"
-					      : "s.value",
-				i, d->unknown, i);
+			put_text(b, d, "g", i);
+		putf(b, " as t%d", i);
 	}
 	put(b, "\n  from ");
 	put_candidates(b);
@@ -584,6 +652,8 @@ static void builder_run(struct builder *b)
 	put_parts(b);
 	if (request_counts(b->req) & COUNTS_SHARE)
 		put_everyone(b);
+	if (has_merged(b))
+		put_merged(b);
 	put_grouped(b);
 	put_named(b);
 	put_page(b);

@@ -91,7 +91,9 @@ static void every_parameter_is_numbered_once_and_used(void **state)
 	}
 	assert_lacks(text, "{");
 	build("[\"visitors\"]", "");
-	assert_int_equal(built.param_count, SQL_PARAMS_MOST - 4); /* no zone, instants, names */
+	assert_int_equal(built.param_count, SQL_PARAMS_MOST - 2); /* no start, no names */
+	build("[\"visits\"]", ",\"include\":{\"bots\":true}");
+	assert_int_equal(built.param_count, SQL_PARAMS_MOST - 4); /* nor months */
 }
 
 static void ids_are_grouped_before_they_become_texts(void **state)
@@ -125,13 +127,57 @@ static void a_code_and_its_name_are_one_dimension_to_the_tables(void **state)
 		"from visit v");
 }
 
+static void bots_are_taken_out_where_no_visit_is_asked_and_kept_where_they_are_asked_for(
+	void **state)
+{
+	static const char *const but_visits[] = { "from rollup_", "from event e", NULL };
+	static const char of_all[] = ",\"include\":{\"bots\":true}";
+	static const char by_name[] = ",\"dimensions\":[\"event:name\"]";
+	const char *text;
+
+	(void)state;
+	text = build("[\"visitors\"]", by_name);
+	assert_has(text, "not exists (select from bots v");
+	assert_lacks(text, "join visits v");
+	text = build("[\"visitors\"]", ",\"dimensions\":[\"visit:os_version\"]");
+	assert_has(text, "join visits v");
+	assert_lacks(text, "not exists (select from bots v");
+	assert_has(build("[\"visits\"]", ",\"dimensions\":[\"visit:os_version\"]"), "not v.bot");
+	text = build("[\"visitors\",\"visits\"]", of_all);
+	assert_reads(text, "from visit_page e", but_visits);
+	assert_lacks(text, "bot");
+}
+
+static void values_that_are_shown_alike_are_added_up_by_their_text(void **state)
+{
+	const char *text = build("[\"visitors\"]", ",\"dimensions\":[\"visit:city_name\"]");
+
+	(void)state;
+	assert_true(strstr(text, "string s") < strstr(text, "grouped as"));
+	assert_has(text, "from merged group by 1");
+	assert_lacks(build("[\"visitors\"]", ",\"dimensions\":[\"visit:source\"]"), "merged");
+}
+
+static void screens_are_told_by_their_class(void **state)
+{
+	(void)state;
+	assert_has(build("[\"visitors\"]", ",\"dimensions\":[\"visit:screen\"]"),
+		"case when v.screen_width <= 0 then null when v.screen_width < 576 then 'phone'"
+		" when v.screen_width < 992 then 'tablet' when v.screen_width < 1440 then 'laptop'"
+		" when v.screen_width > 0 then 'desktop' end as d0");
+}
+
 /* Whatever is asked for, all counters of all parts stand in one order. */
 static void every_metric_and_dimension_builds_alone_and_together(void **state)
 {
 	static const char *const dimensions[] = { "event:page", "visit:source", "visit:referrer",
 		"visit:country", "visit:country_name", "visit:browser", "visit:browser_version",
 		"visit:os", "visit:os_version", "visit:device", "visit:entry_page",
-		"visit:exit_page", "time", "time:hour", "time:day", "time:week", "time:month" };
+		"visit:exit_page", "visit:channel", "visit:region", "visit:region_name",
+		"visit:city", "visit:city_name", "visit:utm_source", "visit:utm_medium",
+		"visit:utm_campaign", "visit:utm_term", "visit:utm_content", "visit:language",
+		"visit:locale", "visit:screen", "visit:brand", "visit:model", "time", "time:hour",
+		"time:day", "time:week", "time:month" };
 	static const char all[] = "[\"visitors\",\"visits\",\"pageviews\",\"events\","
 				  "\"views_per_visit\",\"bounce_rate\",\"visit_duration\","
 				  "\"percentage\"]";
@@ -154,6 +200,10 @@ int main(void)
 		cmocka_unit_test(every_parameter_is_numbered_once_and_used),
 		cmocka_unit_test(ids_are_grouped_before_they_become_texts),
 		cmocka_unit_test(a_code_and_its_name_are_one_dimension_to_the_tables),
+		cmocka_unit_test(
+			bots_are_taken_out_where_no_visit_is_asked_and_kept_where_they_are_asked_for),
+		cmocka_unit_test(values_that_are_shown_alike_are_added_up_by_their_text),
+		cmocka_unit_test(screens_are_told_by_their_class),
 		cmocka_unit_test(every_metric_and_dimension_builds_alone_and_together),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);

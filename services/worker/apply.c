@@ -210,7 +210,22 @@ static int set_aside(
 /* --- a lane's batch ------------------------------------------------------------------------------
  */
 
-/* Put the events of a new record into items; what cannot be read is set aside at once. */
+/* Decode an event; one that cannot be read is set aside. */
+static int item_read(
+	struct apply *a, const struct item *item, struct event *ev, bool *is_aside, struct err *err)
+{
+	struct err why;
+	int rc = event_decode(ev, item->wire, &why);
+
+	*is_aside = rc && rc != -ENOMEM && rc != -ENOTSUP;
+	if (*is_aside)
+		return set_aside(a, item, &why, err);
+	if (rc) /* of a newer ingress: for a newer worker */
+		*err = why;
+	return rc;
+}
+
+/* Put the events of a new record into items. */
 static int record_take(struct apply *a, const struct held *held, struct err *err)
 {
 	struct record_id id;
@@ -231,18 +246,15 @@ static int record_take(struct apply *a, const struct held *held, struct err *err
 			.record = &held->id,
 			.wire = a->events[i] };
 		struct event ev;
-		struct err why;
+		bool is_aside = false;
 
-		rc = event_decode(&ev, item.wire, &why);
-		item.site_id = ev.site_id;
-		if (rc == -ENOMEM || rc == -ENOTSUP) { /* of a newer ingress: for a newer worker */
-			*err = why;
-			return rc;
+		item.site_id = event_site(item.wire);
+		if (!item.site_id) {
+			rc = item_read(a, &item, &ev, &is_aside, err);
+			item.site_id = ev.site_id;
 		}
-		if (rc) {
-			rc = set_aside(a, &item, &why, err);
+		if (rc || is_aside)
 			continue;
-		}
 		rc = grow((void **)&a->items, &a->size, a->count, sizeof *a->items, err);
 		if (!rc)
 			a->items[a->count++] = item;
@@ -281,8 +293,11 @@ static int row_add(struct apply *a, const struct item *item, struct err *err)
 	struct enriched more;
 	struct event ev;
 	enum dropped refused;
-	int rc = event_decode(&ev, item->wire, err);
+	bool is_aside;
+	int rc = item_read(a, item, &ev, &is_aside, err);
 
+	if (is_aside)
+		return rc;
 	if (!rc && ev.kind == EVENT_DROPPED) {
 		rc = ev.site_id ? enrich_site_exists(a->enrich, ev.site_id, err) : 0;
 		return rc ? rc : refused_add_sum(a->refused, &ev, err);

@@ -11,7 +11,7 @@
 #include "proto/record.h"
 
 #define HOLD_RECORDS_MOST 512
-#define HOLD_BYTES_MOST   (4 << 20)
+#define HOLD_BYTES_MOST   (3 << 20)
 
 /* A record in hand; wire is lent by hold until hold_drop(). */
 struct held {

@@ -26,7 +26,8 @@ after(async () => {
 });
 
 const importLog = (file) => stack.footfall(['log', 'import', file, '--site', site.property_id]);
-const ask = (more) => stack.query(key, { site_id: site.property_id, date_range: ['2015-05-01', '2015-05-31'], ...more });
+// Bots are counted, too, where nothing else is said.
+const ask = (more) => stack.query(key, { site_id: site.property_id, date_range: ['2015-05-01', '2015-05-31'], include: { bots: true }, ...more });
 const table = (results) => results.map((row) => [...row.dimensions, ...row.metrics]);
 
 // The same by awk alone: GET, 2xx or 304, and not a file by its ending; what is no page is what
@@ -98,6 +99,19 @@ test('totals per day, visitors per day and the top ten pages equal those of awk'
   const top = table(await ask({ metrics: ['pageviews'], dimensions: ['event:page'], order_by: [['pageviews', 'desc'], ['event:page', 'asc']], pagination: { limit: 10 } }));
   assert.deepEqual(top.map(([, n]) => n), pages.slice(0, 10).map(([, n]) => n));
   for (const [page, n] of top) assert.equal(pages.find(([name]) => name === page)?.[1], n, page);
+});
+
+test('with bots left out, the page views equal those of awk with the same list', async () => {
+  const [views, bots, spam, people] = execFileSync(path.join(ROOT, 'tests/parts/human_views'), [LOG,
+    path.join(ROOT, 'node_modules/crawler-user-agents/crawler-user-agents.json'), path.join(ROOT, 'deploy/lists/spammers.txt')]).toString().trim().split(' ').map(Number);
+  note(`${views} page views: ${bots} of bots, ${spam} of spammers, ${people} of people`);
+  assert.ok(bots > 500);
+  assert.deepEqual(table(await ask({ metrics: ['pageviews'] })), [[views]]);
+  const reads = { rollups: [], visits: ['visit:os_version'], events: ['event:hostname'] };
+  for (const [what, dimensions] of Object.entries(reads)) {
+    const rows = table(await ask({ metrics: ['pageviews'], dimensions, include: {} }));
+    assert.equal(rows.reduce((sum, row) => sum + row.at(-1), 0), people, `from ${what}`);
+  }
 });
 
 test('the same file again changes nothing, and says so', async () => {

@@ -118,6 +118,18 @@ test('a country is shown by its English name', async () => {
   await waitFor(async () => (await row.textContent()).endsWith('Netherlands'), 'the Netherlands on the dashboard');
 });
 
+test('channels are listed beside sources, regions and cities beside countries', async () => {
+  const list = async (panel, title) => {
+    await byId(dashboard, panel).getByRole('button', { name: title }).click();
+    return byId(dashboard, panel).locator('[data-label]').first().textContent();
+  };
+  assert.match(await list('panel-sources', 'Channels'), /^Direct\d/);
+  for (const title of ['Regions', 'Cities']) assert.match(await list('panel-countries', title), /^\(not set\)\d/); // by a database of countries
+  await list('panel-countries', 'Countries');
+  await byId(dashboard, 'panel-countries').locator('[data-label="NL"]').waitFor();
+  assert.match(await list('panel-sources', 'Sources'), /^Direct \/ None\d/);
+});
+
 for (const [name, width, colorScheme] of [['dark', 1280, 'dark'], ['small', 360, 'light'], ['dark-small', 360, 'dark']]) {
   test(`nothing of the dashboard is cut off, ${width} pixels wide and ${colorScheme}`, async () => {
     const context = await browser.newContext({ viewport: { width, height: 800 }, colorScheme, storageState: await office.storageState() });

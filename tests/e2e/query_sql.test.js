@@ -65,6 +65,7 @@ async function startQuery(databasePort) {
 const hashOf = (token) => execFileSync('b2sum', ['-l', '256'], { input: token }).toString().split(' ')[0];
 const literal = (value) => (typeof value === 'string' ? `'${value.replaceAll("'", "''")}'` : String(value));
 const COLUMNS = ['name', 'host', 'page', 'title', 'referrer', 'source', 'country', 'browser', 'browser_version', 'os', 'os_version', 'device', 'language'];
+const LATER_COLUMNS = ['region', 'city', 'locale', 'channel', 'utm_source', 'utm_medium', 'utm_campaign', 'utm_term', 'utm_content', 'click_id', 'brand', 'model'];
 const KINDS = { pageview: 1, custom: 2, engagement: 3 };
 let lastId = 0;
 
@@ -75,12 +76,13 @@ const idOf = (text) => (text === undefined ? 0n : createHash('sha256').update(te
 // timestamptz, or an SQL expression in parentheses. Odd visitors are persistent.
 function insert(site, events) {
   const array = (type, of) => `array[${events.map(of).join()}]::${type}[]`, nulls = (type) => array(type, () => 'null');
-  const texts = [...new Set(events.flatMap((event) => COLUMNS.map((column) => event[column]).filter((text) => text !== undefined)))];
+  const texts = [...new Set(events.flatMap((event) => [...COLUMNS, ...LATER_COLUMNS].map((column) => event[column]).filter((text) => text !== undefined)))];
   cluster.sql('footfall_metrics', `select events_apply(${[site, literal(zoneOf(site)), `array[${texts.map(idOf).join()}]::bigint[]`, `array[${texts.map(literal).join()}]::text[]`,
     array('bigint', ({ at }) => `(extract(epoch from ${at.startsWith('(') ? at : `timestamptz ${literal(at)}`}) * 1000000)::bigint`),
     array('bigint', ({ visitor }) => visitor), array('bigint', () => ++lastId), array('smallint', ({ kind = 'pageview' }) => KINDS[kind]), array('boolean', ({ interactive = true }) => interactive),
     ...COLUMNS.map((column) => array('bigint', (event) => idOf(event[column]))),
-    ...['integer', 'integer', 'smallint', 'numeric', 'text', 'text', 'text', ...Array(12).fill('bigint')].map(nulls), array('smallint', ({ bot = 0 }) => bot)].join()})`);
+    array('integer', ({ screen_width }) => screen_width ?? 'null'), ...['integer', 'smallint', 'numeric', 'text', 'text', 'text'].map(nulls),
+    ...LATER_COLUMNS.map((column) => array('bigint', (event) => (event[column] === undefined ? 'null' : idOf(event[column])))), array('smallint', ({ bot = 0 }) => bot)].join()})`);
 }
 
 const SITES = ['berlin.example Europe/Berlin', 'kolkata.example Asia/Kolkata', 'havana.example America/Havana', 'kiritimati.example Pacific/Kiritimati', 'eve.example UTC', 'words.example UTC', 'order.example UTC', 'hours.example UTC', 'edge.example UTC'];
@@ -283,19 +285,73 @@ test('weeks begin on Monday, the first with the range, and months with their fir
 
 const WORDS = { 'event:page': ['page', '/p'], 'event:hostname': ['host', 'words.example'], 'visit:source': ['source', 'Google'], 'visit:referrer': ['referrer', 'google.com/x'],
   'visit:country': ['country', 'DE'], 'visit:country_name': ['country', 'DE', 'Germany'], 'visit:browser': ['browser', 'Firefox'], 'visit:browser_version': ['browser_version', '130'], 'visit:os': ['os', 'Linux'],
-  'visit:os_version': ['os_version', '6.1'], 'visit:device': ['device', 'desktop'], 'visit:entry_page': ['page', '/p'], 'visit:exit_page': ['page', '/p'] };
+  'visit:os_version': ['os_version', '6.1'], 'visit:device': ['device', 'desktop'], 'visit:entry_page': ['page', '/p'], 'visit:exit_page': ['page', '/p'],
+  'visit:channel': ['channel', 'Organic Search'], 'visit:region': ['region', 'CH-ZH Zurich', 'CH-ZH'], 'visit:region_name': ['region', 'CH-ZH Zurich', 'Zurich'],
+  'visit:city': ['city', '2657896 Zürich', '2657896'], 'visit:city_name': ['city', '2657896 Zürich', 'Zürich'], 'visit:screen': ['screen_width', 393, 'phone'],
+  'visit:language': ['language', 'de'], 'visit:locale': ['locale', 'de-CH'], 'visit:brand': ['brand', 'Fairphone'], 'visit:model': ['model', 'FP 5'],
+  ...Object.fromEntries(['source', 'medium', 'campaign', 'term', 'content'].map((part) => [`visit:utm_${part}`, [`utm_${part}`, `a ${part}`]])) };
+const UNKNOWN = { 'visit:source': 'Direct / None', 'visit:referrer': 'Direct / None', 'visit:channel': 'Direct' };
 
 test('every dimension shows its value, and what is unknown by name', async () => {
   const known = Object.fromEntries(Object.values(WORDS).map(([column, value]) => [column, value]));
   insert(siteId('words'), [{ visitor: 1, at: '2025-03-10 10:00:00Z', ...known }, { visitor: 2, at: '2025-03-10 10:00:00Z' }, { visitor: 3, at: '2025-03-10 10:00:00Z' }]);
   for (const [dimension, [, stored, value = stored]] of Object.entries(WORDS)) {
-    const unknown = ['visit:source', 'visit:referrer'].includes(dimension) ? 'Direct / None' : '(not set)';
+    const unknown = UNKNOWN[dimension] ?? '(not set)';
     const without = (n) => (dimension === 'event:page' ? [] : [[unknown, ...n]]); // every event has a page
     for (const metrics of [['visitors'], ['visits'], ['visitors', 'pageviews', 'events', 'visits']]) {
       const counts = (n) => metrics.map(() => n);
       assert.deepEqual(await rows('words', DAY, metrics, [dimension]), [...without(counts(2)), [value, ...counts(1)]], `${dimension} ${metrics}`);
     }
   }
+});
+
+test('places have an id and a name, either stands in for the other, and values that are shown alike are one', async () => {
+  const at = (visitor, place) => ({ visitor, at: '2025-03-12 10:00:00Z', ...place });
+  insert(siteId('words'), [
+    at(1, { region: 'CH-ZH Zurich', city: '2657896 Zürich', channel: 'Direct' }), at(2, { region: 'CH-ZH Zürich', city: '2657896 Zürich' }), at(3, { region: ' New York', city: ' New York' }),
+    at(4, { region: 'US-NY ', city: '5128581 New York', channel: 'Email' })]);
+  const by = (...dimensions) => rows('words', ['2025-03-12', '2025-03-12'], ['visitors', 'bounce_rate'], dimensions);
+  assert.deepEqual(await by('visit:region'), [['CH-ZH', 2, 100], ['New York', 1, 100], ['US-NY', 1, 100]]);
+  assert.deepEqual(await by('visit:region_name'), [['New York', 1, 100], ['US-NY', 1, 100], ['Zurich', 1, 100], ['Zürich', 1, 100]]);
+  assert.deepEqual(await by('visit:city'), [['2657896', 2, 100], ['5128581', 1, 100], ['New York', 1, 100]]);
+  assert.deepEqual(await by('visit:city_name'), [['New York', 2, 100], ['Zürich', 2, 100]]);
+  assert.deepEqual(await by('visit:city', 'visit:city_name'), [['2657896', 'Zürich', 2, 100], ['5128581', 'New York', 1, 100], ['New York', 'New York', 1, 100]]);
+  assert.deepEqual(await by('visit:channel'), [['Direct', 3, 100], ['Email', 1, 100]], 'what came before channels was direct, too');
+  assert.deepEqual(await by('visit:channel', 'visit:city'), [['Direct', '2657896', 2, 100], ['Direct', 'New York', 1, 100], ['Email', '5128581', 1, 100]]);
+  assert.deepEqual((await answer('words', ['2025-03-12', '2025-03-12'], ['visitors'], { dimensions: ['visit:city_name'], include: { total_rows: true }, pagination: { limit: 1 } })).meta.total_rows, 2);
+});
+
+test('a screen is of a class by its width', async () => {
+  const widths = [320, 575, 576, 991, 992, 1439, 1440, 1440, 1440, 5000, 0];
+  insert(siteId('words'), widths.map((screen_width, visitor) => ({ visitor, screen_width, at: '2025-03-13 10:00:00Z' })));
+  assert.deepEqual(await rows('words', ['2025-03-13', '2025-03-13'], ['visitors'], ['visit:screen']), [['desktop', 4], ['laptop', 2], ['phone', 2], ['tablet', 2], ['(not set)', 1]]);
+});
+
+test('a bot\'s visit is in no report, unless bots are asked for', async () => {
+  const day = '2025-03-14', range = [day, day], bots = { include: { bots: true } };
+  insert(siteId('words'), [
+    { visitor: 2, at: `${day} 10:00:00Z`, page: '/a', source: 'google' },
+    { visitor: 4, at: `${day} 10:00:00Z`, page: '/a', source: 'google', bot: 1 },
+    { visitor: 4, at: `${day} 10:10:00Z`, page: '/b' }, // goes with its landing
+    { visitor: 6, at: `${day} 11:00:00Z`, page: '/a' },
+    { visitor: 6, at: `${day} 11:10:00Z`, page: '/b', bot: 4 }, // likewise
+    { visitor: 6, at: `${day} 15:00:00Z`, page: '/b', bot: 4 }, // a visit of its own
+    // One that is known for longer, and goes on over midnight.
+    { visitor: 7, at: '2025-03-13 23:50:00Z', page: '/a', bot: 1 }, { visitor: 7, at: `${day} 00:10:00Z`, page: '/c' },
+  ]);
+  const metrics = ['visitors', 'visits', 'pageviews', 'events'];
+  for (const [what, more] of Object.entries({ rollups: {}, visits: { dimensions: ['visit:os_version'] }, events: { dimensions: ['event:hostname'] } })) {
+    const unknown = more.dimensions ? ['(not set)'] : [];
+    assert.deepEqual(await rows('words', range, metrics, more.dimensions), [[...unknown, 2, 2, 3, 3]], what);
+    assert.deepEqual(await rows('words', range, metrics, more.dimensions, bots), [[...unknown, 4, 4, 7, 7]], what);
+  }
+  assert.deepEqual(await rows('words', range, metrics, ['event:page']), [['/a', 2, 2, 2, 2], ['/b', 1, 1, 1, 1]]);
+  assert.deepEqual(await rows('words', range, metrics, ['event:page'], bots), [['/a', 3, 3, 3, 3], ['/b', 2, 3, 3, 3], ['/c', 1, 0, 1, 1]]);
+  assert.deepEqual(await rows('words', range, metrics, ['time:hour']), [[`${day} 10:00:00`, 1, 1, 1, 1], [`${day} 11:00:00`, 1, 1, 2, 2]]);
+  assert.deepEqual(await rows('words', range, ['visitors', 'percentage'], ['visit:source']), [['Direct / None', 1, 50], ['google', 1, 50]]);
+  assert.deepEqual(await rows('words', range, ['visitors', 'percentage'], ['visit:source'], bots), [['Direct / None', 2, 50], ['google', 2, 50]]);
+  const { query: echo } = await answer('words', range, ['visitors'], bots);
+  assert.deepEqual(echo.include, { bots: true });
 });
 
 test('countries are ordered by their names, and a code that has none is its own', async () => {
@@ -356,7 +412,7 @@ test('whatever is asked of whatever happened, the numbers are those of its event
     if (zone === NO_SPANS) continue;
     const site = Number(cluster.sql('footfall_app', `select id from site_create('${domain}', 1, '${zone}', 'daily')`));
     const texts = new Set(events.flatMap((event) => Object.values(event).filter((value) => typeof value === 'bigint' && value)));
-    cluster.sql('footfall_metrics', `insert into string select ${site}, id, '${textOf('')}' || id from unnest('{${[...texts].join()}}'::bigint[]) id;
+    cluster.sql('footfall_metrics', `insert into string select ${site}, id, format('${textOf('%1$s')}', id) from unnest('{${[...texts].join()}}'::bigint[]) id;
       ${sendStatements(site, zone, sending(past, 1))}`);
     const random = new Random(one);
     for (let n = 0; n < QUESTIONS; n++) {
@@ -377,7 +433,7 @@ test('what is wrong with a query is said in a sentence', async () => {
   const fine = { site_id: 'order.example', metrics: ['visitors'], date_range: '7d' };
   assert.equal(await refusal({ ...fine, limit: 5 }), 'the key "limit" is not known');
   assert.equal(await refusal({ ...fine, filters: [['is', 'event:page', ['/']]] }), 'filters are not supported yet');
-  assert.equal(await refusal({ ...fine, dimensions: ['visit:channel'] }), 'the dimension "visit:channel" is not supported yet');
+  assert.equal(await refusal({ ...fine, dimensions: ['event:goal'] }), 'the dimension "event:goal" is not supported yet');
   assert.equal(await refusal({ ...fine, date_range: ['2025-03-10T12:00:00+01:00', '2025-03-10T10:00:00Z'] }), 'date_range ends before it begins');
   assert.match(await refusal({ ...fine, date_range: ['1990-01-01', '2020-01-01'], dimensions: ['time:hour'], include: { time_labels: true } }), /more than 10000 intervals/);
   assert.match(await refusal('{'), /^the body is not JSON/);

@@ -25,7 +25,7 @@ const nameOf = (column) => /\((?:epoch from )?(\w+)\) \*/.exec(column)?.[1] ?? c
 const literal = (values) => `'{${values.map((value) => (value === null ? 'NULL' : String(value))).join()}}'`;
 
 function applyCall(site, zone, events) {
-  const columnsOf = (names) => names.map((name) => literal(events.map((event) => event[name])));
+  const columnsOf = (names) => names.map((name) => literal(events.map((event) => event[name] ?? (name === 'bot' ? 0 : null))));
   const none = Array.from({ length: NOT_SENT }, () => literal(events.map(() => null)));
   return `events_apply(${[site, `'${zone}'`, "'{}'", "'{}'", ...columnsOf(EVENT_COLUMNS), ...none, ...columnsOf(LATER_COLUMNS)].join()})`;
 }

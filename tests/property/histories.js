@@ -23,6 +23,7 @@ export const ZONES = {
 const ZONE_NAMES = [...Object.keys(ZONES), 'Europe/Berlin', 'America/Santiago', 'Australia/Lord_Howe', 'Pacific/Chatham', 'America/New_York', 'Pacific/Apia', 'Pacific/Apia'];
 const STEPS = [0n, 0n, 1n, 20n * 1_000_000n, 5n * MINUTE, 15n * MINUTE, 20n * MINUTE, GAP - 1n, GAP, GAP, GAP + 1n, 40n * MINUTE, 3n * HOUR];
 const KINDS = [1, 1, 1, 1, 2, 2, 3, 4, 5, 6, 7];
+const WIDTHS = [0, 300, 575, 576, 991, 992, 1439, 1440];
 const PAGES = [101n, 102n, 103n, -104n], TEXTS = [0n, 7n, -8n, 9n], LATER_TEXTS = [null, null, 7n, -8n];
 
 function event(random, visitor, ts) {
@@ -31,7 +32,7 @@ function event(random, visitor, ts) {
     site: 0, ts, visitor, id: BigInt(random.between(0, 1 << 20)) * (random.between(0, 1) ? 1n : -1n), kind,
     interactive: random.between(0, 2) > 0, name: kind === 2 ? 55n : 0n, host: text(), page: random.between(0, 11) ? random.pick(PAGES) : 0n,
     title: 0n, referrer: text(), source: text(), country: text(), browser: text(), browser_version: text(), os: text(), os_version: text(),
-    device: text(), language: text(), screen_width: random.between(0, 1) ? 300 + random.between(0, 2) : null,
+    device: text(), language: text(), screen_width: random.between(0, 1) ? random.pick(WIDTHS) : null,
     engaged_ms: random.between(0, 1) ? random.between(0, 90_000) : null, scroll_depth: random.between(0, 1) ? random.between(0, 100) : null,
     region: later(), city: later(), locale: later(), channel: later(), utm_source: later(), utm_medium: later(), utm_campaign: later(), utm_term: later(),
     utm_content: later(), click_id: later(), brand: later(), model: later(), bot: random.between(0, 9) ? 0 : random.between(1, 5),

@@ -3,12 +3,20 @@
 
 import { tables } from './oracle.js';
 
-// Of the fact itself; of what its visit began with, if that can be told; what 0 is called.
+// The texts of all ids of a history, as its strings are to be stored: an id and a name, as those of places are.
+export const textOf = (id) => `text${id} named ${id}`;
+
+const screenOf = (width) => (width < 576 ? 'phone' : width < 992 ? 'tablet' : width < 1440 ? 'laptop' : 'desktop');
+
+// Of the fact itself; of what its visit began with, if that can be told; what none is called; what others are.
 const DIMENSIONS = {
   'event:page': ['page', 'entry', '(not set)'], 'event:hostname': ['host', 'host', '(not set)'], 'event:name': ['name', null, 'pageview'],
   ...Object.fromEntries([['source', 'Direct / None'], ['referrer', 'Direct / None'], ['entry_page', '(not set)', 'entry'], ['exit_page', '(not set)', 'exit'],
-    ...['country', 'browser', 'browser_version', 'os', 'os_version', 'device'].map((name) => [name, '(not set)'])]
-    .map(([name, unknown, column = name]) => [`visit:${name}`, [null, column, unknown]])),
+    ['channel', 'Direct'], ['region', '(not set)', 'region', (id) => `text${id}`], ['region_name', '(not set)', 'region', (id) => `named ${id}`],
+    ['city', '(not set)', 'city', (id) => `text${id}`], ['city_name', '(not set)', 'city', (id) => `named ${id}`], ['screen', '(not set)', 'screen_width', screenOf],
+    ...['country', 'browser', 'browser_version', 'os', 'os_version', 'device', 'language', 'locale', 'brand', 'model', 'utm_source', 'utm_medium',
+      'utm_campaign', 'utm_term', 'utm_content'].map((name) => [name, '(not set)'])]
+    .map(([name, unknown, column = name, shown = textOf]) => [`visit:${name}`, [null, column, unknown, shown]])),
 };
 const OF_EVENTS = ['event:hostname', 'event:name'];
 const METRICS = ['visitors', 'visits', 'pageviews', 'events', 'views_per_visit', 'bounce_rate', 'visit_duration', 'percentage'];
@@ -19,9 +27,6 @@ const MINUTE_MS = 60000, DAY_MS = 1440 * MINUTE_MS;
 const iso = (ms) => new Date(ms).toISOString();
 const dateOf = (ms) => iso(ms).slice(0, 10);
 const second = (text) => BigInt(Date.parse(text)) * 1000n;
-
-// The texts of all ids of a history, as its strings are to be stored.
-export const textOf = (id) => `text ${id}`;
 
 // 'YYYY-MM-DD HH' of a clock there.
 function clockOf(zone) {
@@ -48,11 +53,11 @@ export function question(random, { events }) {
   const dimensions = random.between(0, 1) ? names : [`time:${random.pick(UNITS)}`, ...names];
   const told = !names.some((name) => OF_EVENTS.includes(name));
   const possible = METRICS.filter((name) => (name === 'percentage' ? dimensions.length : told || !OF_STARTED.includes(name)));
-  return { date_range: [from, to], dimensions, metrics: random.between(0, 1) ? possible : [random.pick(possible)] };
+  return { date_range: [from, to], dimensions, metrics: random.between(0, 1) ? possible : [random.pick(possible)], ...(!random.between(0, 3) && { include: { bots: true } }) };
 }
 
 // The rows of its answer as texts, in no order.
-export function answerTo({ date_range: [from, to], dimensions, metrics }, { events, zone }) {
+export function answerTo({ date_range: [from, to], dimensions, metrics, include }, { events, zone }) {
   const clock = clockOf(zone), whole = from.length === 10, first = whole ? from : clock(second(from)).slice(0, 10);
   const unit = dimensions.find((name) => name.startsWith('time:'))?.slice(5), names = dimensions.filter((name) => DIMENSIONS[name]);
   const byPage = names.includes('event:page'), byEvents = names.some((name) => OF_EVENTS.includes(name)), byHour = unit === 'hour';
@@ -63,8 +68,8 @@ export function answerTo({ date_range: [from, to], dimensions, metrics }, { even
   const rowOf = (ts, visit, fact) => {
     const values = dimensions.map((name) => {
       if (!DIMENSIONS[name]) return intervalOf(unit, clock(ts), first);
-      const [own, entered, unknown] = DIMENSIONS[name], id = fact && own ? fact[own] : visit[entered];
-      return id ? textOf(id) : name === 'event:page' ? null : unknown;
+      const [own, entered, unknown, shown = textOf] = DIMENSIONS[name], id = fact && own ? fact[own] : visit[entered];
+      return id ? shown(id) : name === 'event:page' ? null : unknown;
     });
     if (values.includes(null)) return null;
     const key = values.join('|');
@@ -73,7 +78,7 @@ export function answerTo({ date_range: [from, to], dimensions, metrics }, { even
   };
 
   const stored = tables(events, { 0: zone });
-  for (const visit of stored.visit.filter(({ views, events: customs }) => views + customs)) {
+  for (const visit of stored.visit.filter(({ views, events: customs, bot }) => views + customs && (!bot || include?.bots))) {
     const facts = stored.event.filter(({ visitor, ts, kind }) => kind <= 2 && visitor === visit.visitor && ts >= visit.start_ts && ts <= visit.end_ts);
     const seen = (ts, fact) => rowOf(ts, visit, fact)?.visits.add(visit);
     for (const fact of facts.filter(({ ts }) => has(ts))) {

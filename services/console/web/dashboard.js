@@ -27,8 +27,9 @@ const TILES = 6;
 
 const PANELS = [
   { id: 'pages', title: 'Top pages', dimension: 'event:page', page: true },
-  { id: 'sources', title: 'Sources', dimension: 'visit:source' },
-  { id: 'countries', title: 'Countries', dimension: 'visit:country', shown: 'visit:country_name', icon: flag },
+  { id: 'sources', title: 'Sources', dimension: 'visit:source', others: [{ title: 'Channels', dimension: 'visit:channel' }] },
+  { id: 'countries', title: 'Countries', dimension: 'visit:country', shown: 'visit:country_name', icon: flag, others: [
+    { title: 'Regions', dimension: 'visit:region', shown: 'visit:region_name' }, { title: 'Cities', dimension: 'visit:city', shown: 'visit:city_name' }] },
   { id: 'browsers', title: 'Browsers', dimension: 'visit:browser' },
   { id: 'systems', title: 'Systems', dimension: 'visit:os' },
   { id: 'devices', title: 'Devices', dimension: 'visit:device', name: device },

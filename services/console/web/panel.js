@@ -1,5 +1,5 @@
 // Panel: the values of one dimension, most visitors first, as rows with bars. `shown` is another that
-// says the same in the words that people read.
+// says the same in the words that people read. `others` are further views, to choose from by their titles.
 
 import { html, useState } from '/vendor/htm-preact.js';
 import { full, short } from '/format.js';
@@ -33,12 +33,27 @@ function Rows({ rows, common, site, page, name, icon }) {
   const most = Math.max(1, ...rows.map((row) => row.visitors));
   if (!rows.length) return html`<p class="none">No data yet in this range</p>`;
   return html`<ol class="rows" tabindex=${rows.length > FIRST ? 0 : undefined}>
-    ${rows.map((row) => html`<${Row} key=${row.dimensions[0]} label=${String(row.dimensions[0])} words=${String(row.dimensions.at(-1))} visitors=${row.visitors}
+    ${rows.map((row) => html`<${Row} key=${row.dimensions.join()} label=${String(row.dimensions[0])} words=${String(row.dimensions.at(-1))} visitors=${row.visitors}
       most=${most} name=${name} icon=${icon} href=${page && pageLink(site, String(row.dimensions[0]))} />`)}
   </ol>`;
 }
 
-export function Panel({ id, title, dimension, shown, page, name, icon, site, common, refresher }) {
+function Head({ views, chosen, choose }) {
+  return html`<div class="head">
+    <h2>${views.length === 1 ? views[0].title : views.map(({ title }, i) => html`<button type="button" class="view" key=${title}
+      aria-pressed=${String(i === chosen)} onClick=${() => choose(i)}>${title}</button>`)}</h2>
+    <span class="muted">Visitors</span>
+  </div>`;
+}
+
+export function Panel({ id, others = [], site, common, refresher, ...first }) {
+  const [chosen, choose] = useState(0);
+  const views = [first, ...others];
+  return html`<${View} key=${chosen} id=${id} ...${views[chosen]} head=${html`<${Head} views=${views} chosen=${chosen} choose=${choose} />`}
+    site=${site} common=${common} refresher=${refresher} />`;
+}
+
+function View({ id, head, title, dimension, shown, page, name, icon, site, common, refresher }) {
   const [step, setStep] = useState(0);
   const limit = STEPS[step];
   // One row more than shown tells whether there are more.
@@ -53,8 +68,8 @@ export function Panel({ id, title, dimension, shown, page, name, icon, site, com
   else body = html`<${Rows} rows=${rows.slice(0, limit)} site=${site} page=${page} name=${name} icon=${icon} />`;
 
   return html`<section class=${`sheet panel ${report.stale && report.data ? 'stale' : ''}`} data-testid=${`panel-${id}`}
-    aria-labelledby=${`panel-${id}`} aria-busy=${String(report.stale && !report.error)}>
-    <div class="head"><h2 id=${`panel-${id}`}>${title}</h2><span class="muted">Visitors</span></div>
+    aria-label=${title} aria-busy=${String(report.stale && !report.error)}>
+    ${head}
     ${body}
     ${(hasMore || step > 0) && html`<div class="more">
       ${hasMore && html`<button type="button" class="link" onClick=${() => setStep(step + 1)}>More<span class="hidden"> ${title}</span></button>`}
