@@ -143,11 +143,11 @@ const AGENTS = [
   { agent: '', browser: '', browser_version: '', os: '', os_version: '', device: '' },
   { agent: 'Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0', browser: 'Firefox', browser_version: '128', os: 'Linux', os_version: '', device: 'desktop' },
   { agent: 'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36', browser: 'Chrome', browser_version: '120', os: 'Windows', os_version: '10', device: 'desktop' },
-  { agent: 'Mozilla/5.0 (iPhone; CPU iPhone OS 17_2 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.2 Mobile/15E148 Safari/604.1', browser: 'Safari', browser_version: '17.2', os: 'iOS', os_version: '17.2', device: 'mobile' },
+  { agent: 'Mozilla/5.0 (iPhone; CPU iPhone OS 17_2 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.2 Mobile/15E148 Safari/604.1', browser: 'Safari', browser_version: '17.2', os: 'iOS', os_version: '17.2', device: 'mobile', brand: 'Apple', model: 'iPhone' },
 ];
 const NETWORKS = [{ network: '10.1', country: '' }, { network: '141.20', country: 'DE' }, { network: '128.178', country: 'CH' }, { network: '133.11', country: 'JP' }];
 const SOURCES = ['', 'news.example', 'search.example', 'social.example'], PATHS = ['', '/today', '/a/b', '/c'];
-const HOSTS = ['one.example', 'two.example', 'shop.example', 'blog.example'], LANGUAGES = ['', 'de', 'en-GB', 'fr'];
+const HOSTS = ['one.example', 'two.example', 'shop.example', 'blog.example'], LOCALES = ['', 'de', 'en-GB', 'fr'];
 const PAGES = new Map([[0n, '/'], [101n, '/start'], [102n, '/prices'], [103n, '/blog/first'], [-104n, '/über uns']]);
 const TEXTS = [0n, 7n, -8n, 9n]; // of histories
 
@@ -158,20 +158,24 @@ function plannedOf(site, event, person, label) {
   const persistent = site.persistent && (event.visitor & 1n) === 1n;
   const agent = persistent ? pick(AGENTS, 'browser') : AGENTS[person % 4], network = persistent ? pick(NETWORKS, 'country') : NETWORKS[(person >> 2) % 4];
   const host = pick(HOSTS, 'host'), source = pick(SOURCES, 'source'), referrer = source && source + pick(PATHS, 'referrer');
+  const locale = pick(LOCALES, 'language');
   const engaged_ms = event.kind === 3 ? event.engaged_ms ?? 0 : event.engaged_ms; // engagement has to say something
   const page = PAGES.get(event.page), name = KINDS[event.kind];
   return {
     site, label, person: `${persistent ? 'persistent' : localDay(site.zone, event.ts)} ${person}`, persistent,
     sent: {
       id: `${event.id}`, name, url: `https://${host}${encodeURI(page)}`, property_id: site.property_id, timestamp: iso(event.ts), title: label, ip: `${network.network}.${person >> 8}.${person & 255}`,
-      user_agent: agent.agent, language: pick(LANGUAGES, 'language'), interactive: event.interactive, ...(source && { referrer: `https://www.${referrer}?q=1` }),
+      user_agent: agent.agent, language: locale, interactive: event.interactive, ...(source && { referrer: `https://www.${referrer}?q=1` }),
       ...((event.visitor & 1n) === 1n && { visitor: `person ${person}` }), ...(event.screen_width && { screen: `${event.screen_width}x800` }),
       ...(engaged_ms !== null && { engaged_ms }), ...(event.scroll_depth !== null && { scroll_depth: event.scroll_depth }),
     },
-    stored: { ts: event.ts, kind: event.kind, interactive: event.interactive, screen_width: event.screen_width, engaged_ms, scroll_depth: event.scroll_depth },
-    texts: { name: event.kind === 2 ? name : '', host, page, title: label, referrer, source, country: network.country, language: pick(LANGUAGES, 'language'), ...agent, agent: undefined },
+    stored: { ts: event.ts, kind: event.kind, interactive: event.interactive, screen_width: event.screen_width || null, engaged_ms, scroll_depth: event.scroll_depth },
+    texts: { name: event.kind === 2 ? name : '', host, page, title: label, referrer, source, country: network.country, language: locale.split('-')[0], browser: agent.browser, browser_version: agent.browser_version, os: agent.os, os_version: agent.os_version, device: agent.device },
+    later: { locale, channel: source ? 'Referral' : 'Direct', brand: agent.brand, model: agent.model },
   };
 }
+
+const idsOf = (texts, of) => Object.fromEntries(Object.entries(texts).map(([column, text]) => [column, of(text)]));
 
 // The events as the tables should have them: what was sent, with the numbers that texts, ids and visitors
 // were given, which are read back.
@@ -180,7 +184,7 @@ async function expectedOf(sites, planned) {
   const ids = new Map((await stack.metrics(`select site_id, value, id from string where ${among}`)).map(([site, value, id]) => [`${site} ${value}`, BigInt(id)]));
   const numbers = new Map((await stack.metrics(`select site_id, title, visitor, id from event where ${among}`)).map(([site, title, visitor, id]) => [`${site} ${title}`, [BigInt(visitor), BigInt(id)]]));
   const persons = new Map(), visitors = new Map(); // each the other's
-  return planned.map(({ site, label, person, persistent, sent, stored, texts }) => {
+  return planned.map(({ site, label, person, persistent, sent, stored, texts, later }) => {
     const idOf = (text) => (text ? ids.get(`${site.site_id} ${text}`) ?? assert.fail(`there is no text "${text}"`) : 0n);
     const [visitor, id] = numbers.get(`${site.site_id} ${idOf(label)}`) ?? assert.fail(`event ${label} of ${site.zone} is not there`);
     const who = `${site.domain} ${person}`, number = `${site.domain} ${visitor}`;
@@ -189,7 +193,7 @@ async function expectedOf(sites, planned) {
     visitors.set(who, number);
     persons.set(number, who);
     assert.equal((visitor & 1n) === 1n, persistent, `${who} is persistent or not`);
-    return { site: site.site_id, visitor, id, ...stored, ...Object.fromEntries(Object.entries(texts).filter(([column]) => column !== 'agent').map(([column, text]) => [column, idOf(text)])) };
+    return { site: site.site_id, visitor, id, ...stored, ...idsOf(texts, idOf), ...idsOf(later, (text) => (text ? idOf(text) : null)) };
   });
 }
 
