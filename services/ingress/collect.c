@@ -6,11 +6,19 @@
 #include <stdlib.h>
 
 #include "lib/clock.h"
+#include "lib/enrich/cdn.h"
+#include "lib/enrich/language.h"
+#include "lib/enrich/ua_hints.h"
 #include "lib/utf8.h"
-#include "services/ingress/cdn.h"
 #include "services/ingress/fields.h"
 #include "services/ingress/intake.h"
 #include "services/ingress/page.h"
+
+/* What is read by modules that know of no event fits into one. */
+_Static_assert(LANGUAGE_MOST <= EVENT_LANGUAGE_MOST, "a language fits");
+_Static_assert(UA_BRANDS_MOST <= EVENT_BRANDS_MOST && UA_HINT_MOST <= EVENT_HINT_MOST, "hints fit");
+_Static_assert(CDN_REGION_MOST <= EVENT_REGION_MOST && CDN_CITY_MOST <= EVENT_CITY_MOST,
+	"a CDN's place fits");
 
 #define DOMAINS_MOST     16
 #define DOMAIN_LIST_MOST 2048
@@ -139,8 +147,8 @@ static const char *read_rest(struct collected *c, const struct object *body, str
 		c->ev.currency = span_of(c->revenue.currency);
 	}
 	if (!field_text(&text, object_field(body, "l", "language"), SIZE_MAX, &ignored) &&
-		field_language(text).len)
-		c->ev.language = field_language(text);
+		language_tag(text).len)
+		c->ev.language = language_tag(text);
 	c->ev.interactive = object_field(body, "i", "interactive").type != FIELD_FALSE;
 	c->ev.screen_width = width > 0 && width < 100000 ? (uint32_t)width : 0;
 	if (field_text(&c->own_id, object_field(body, "id", NULL), CLIENT_EVENT_ID_MOST, err))
@@ -165,11 +173,27 @@ static const char *read_body(struct collected *c, const struct object *body, str
 	return bad;
 }
 
+static void read_hints(struct event *ev, const struct http_request *req)
+{
+	struct ua_hints hints;
+
+	ua_hints_read(&hints, req);
+	ev->ch_brands = hints.brands;
+	ev->ch_platform = hints.platform;
+	ev->ch_platform_version = hints.platform_version;
+	ev->ch_model = hints.model;
+	ev->ch_mobile = hints.mobile;
+}
+
 static void read_headers(struct collected *c, struct http_request *req)
 {
 	c->ev.user_agent = utf8_clean(c->agent, sizeof c->agent, http_header(req, "User-Agent"));
-	c->ev.language = field_accept_language(http_header(req, "Accept-Language"));
-	cdn_read(&c->ev, &c->cdn, req);
+	c->ev.language = language_accepted(http_header(req, "Accept-Language"));
+	read_hints(&c->ev, req);
+	cdn_read(&c->cdn, req);
+	c->ev.cdn_country = c->cdn.place.country;
+	c->ev.cdn_region = c->cdn.place.region;
+	c->ev.cdn_city = c->cdn.place.city;
 	c->ev.ts_us = clock_now_us();
 	c->address = http_client(req, &c->from_proxy);
 	c->client = intake_client(req, "/api/event");

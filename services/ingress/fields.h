@@ -42,12 +42,4 @@ int field_revenue(struct field_revenue *out, struct field field, struct err *err
  * characters, or another that begins with "footfall:". */
 int field_name(struct event *ev, struct span name, struct err *err) MUST_CHECK;
 
-/* A language tag as somebody sent it (the worker reads it by BCP 47): letters, digits, "-" and "_",
- * at most EVENT_LANGUAGE_MOST bytes; "" for what is none. */
-struct span field_language(struct span text);
-
-/* The language that an Accept-Language header likes best (RFC 9110, section 12.5.4: the highest q,
- * of equal ones the first), "" when there is none. "*" is none. */
-struct span field_accept_language(struct span header);
-
 #endif

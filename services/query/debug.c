@@ -29,9 +29,13 @@ static json_t *header_text(const struct http_request *req, const char *name)
 static json_t *headers_json(const struct http_request *req)
 {
 	static const char *const names[] = { "Host", "Origin", "User-Agent", "Accept-Language",
-		"DNT", "Sec-GPC", "Sec-Purpose", "X-Forwarded-For", "X-Forwarded-Proto",
-		"X-Real-IP", "Forwarded", "CF-Connecting-IP", "CF-IPCountry",
-		"CloudFront-Viewer-Country", "X-Vercel-IP-Country" };
+		"Referer", "DNT", "Sec-GPC", "Sec-Purpose", "Sec-CH-UA",
+		"Sec-CH-UA-Full-Version-List", "Sec-CH-UA-Platform", "Sec-CH-UA-Platform-Version",
+		"Sec-CH-UA-Model", "Sec-CH-UA-Mobile", "X-Forwarded-For", "X-Forwarded-Proto",
+		"X-Real-IP", "Forwarded", "CF-Connecting-IP", "CF-IPCountry", "CF-Region-Code",
+		"CF-IPCity", "CloudFront-Viewer-Country", "CloudFront-Viewer-Country-Region",
+		"CloudFront-Viewer-City", "X-Vercel-IP-Country", "X-Vercel-IP-Country-Region",
+		"X-Vercel-IP-City" };
 	json_t *object = json_object();
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -85,16 +89,6 @@ static json_t *trusted_json(const char *list)
 	return array;
 }
 
-/* What workers and ingresses make of such a request. */
-static json_t *derived_json(const struct http_request *req)
-{
-	bool opts_out = span_equals(http_header(req, "Sec-GPC"), SPAN("1")) ||
-			span_equals(http_header(req, "DNT"), SPAN("1"));
-
-	/* Browser, system, device and place come in here, once their modules can be shared. */
-	return json_pack("{sb}", "opts_out", opts_out);
-}
-
 void debug_request(struct http_request *req, void *service)
 {
 	struct query *query = service;
@@ -102,18 +96,20 @@ void debug_request(struct http_request *req, void *service)
 	struct err err = { 0 };
 	char text[ADDR_TEXT_SIZE];
 	struct addr client;
-	json_t *hops;
+	json_t *hops, *derived;
 	bool from_proxy;
 	int rc;
 
 	if (!query_credential(query, req, &credential))
 		return;
+	client = http_client(req, &from_proxy);
 	rc = access_owner(NULL, query->app_db, &credential, NULL, &err);
+	if (!rc)
+		rc = derived_tell(query->derived, req, &client, &derived, &err);
 	if (rc) {
 		query_answer_failure(query, req, rc, &err);
 		return;
 	}
-	client = http_client(req, &from_proxy);
 	addr_text(&client, text);
 	hops = hops_json(req, query->trusted);
 	http_add_header(req, "Cache-Control", "no-store");
@@ -121,7 +117,7 @@ void debug_request(struct http_request *req, void *service)
 		json_pack("{ss ss so so so so}", "address", text, "from",
 			json_array_size(hops) > 1 ? "X-Forwarded-For" : "peer", "way", hops,
 			"trusted_proxies", trusted_json(query->trusted_list), "headers",
-			headers_json(req), "derived", derived_json(req)));
+			headers_json(req), "derived", derived));
 	query_answered(query);
 }
 

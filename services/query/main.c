@@ -35,6 +35,9 @@ static int query_open(struct query *query, const struct settings *s, struct err 
 {
 	int rc = names_read(query, s->iso_codes, err);
 
+	query->derived = derived_new(s);
+	if (!rc && !query->derived)
+		rc = err_set(err, -ENOMEM, "query");
 	if (!rc)
 		rc = pg_pool_open(
 			&query->app_db, s->app_db, "footfall-query", APP_CONNECTIONS, err);
@@ -103,7 +106,7 @@ int main(int argc, char **argv)
 	if (!rc) {
 		log_info("query: started addr=%s live=%s", s.query_addr, s.live_addr);
 		while (!stop_wait(60000))
-			;
+			derived_rest(query.derived);
 		log_info("query: stopping");
 	}
 	if (query.live)
@@ -112,6 +115,7 @@ int main(int argc, char **argv)
 	live_close(&query.live);
 	pg_pool_close(&query.metrics_db);
 	pg_pool_close(&query.app_db);
+	derived_free(&query.derived);
 	free(query.country_names);
 	settings_clear(&s);
 	if (rc && rc != -ECANCELED)

@@ -9,6 +9,7 @@
 #include "lib/http.h"
 #include "lib/pg.h"
 #include "services/query/access.h"
+#include "services/query/derived.h"
 #include "services/query/live.h"
 
 /* At once to the metrics database: each may take a core and some memory there. */
@@ -23,7 +24,8 @@ struct query {
 	const struct addr_nets *trusted; /* proxies */
 	const char *trusted_list;        /* as it was set */
 	const char *ingress_admins;      /* likewise */
-	char *country_names;             /* a JSON object by code; owned */
+	struct derived *derived;
+	char *country_names; /* a JSON object by code; owned */
 	atomic_llong outcomes[OUTCOMES];
 	atomic_bool databases_down; /* said in the log, once */
 };

@@ -6,6 +6,14 @@
 #include "lib/log.h"
 #include "lib/screen.h"
 
+/* The modules of lib/enrich know of no event; their bounds are its. */
+_Static_assert(EVENT_AGENT_MOST == UA_AGENT_MOST && EVENT_BRANDS_MOST == UA_BRANDS_MOST &&
+		       EVENT_HINT_MOST == UA_HINT_MOST,
+	"what an event holds is looked at");
+_Static_assert(
+	(int)EVENT_MOBILE_NO == (int)UA_MOBILE_NO && (int)EVENT_MOBILE_YES == (int)UA_MOBILE_YES,
+	"an event says of a hint what was said");
+
 struct enrich {
 	struct ua_rules *ua;
 	struct places *places;
@@ -127,10 +135,16 @@ int enrich_event(struct enrich *e, const struct event *ev, struct enriched *out,
 		return rc;
 	const struct ua_hints hints = { ev->ch_brands, ev->ch_platform, ev->ch_platform_version,
 		ev->ch_model, ev->ch_mobile };
+	const struct source_clues clues = { .referrer = ev->referrer,
+		.utm_source = ev->utm_source,
+		.utm_medium = ev->utm_medium,
+		.utm_campaign = ev->utm_campaign,
+		.ref = ev->ref,
+		.click_id = ev->click_id };
 	struct span own[APP_OWN_MOST + 1] = { ev->host };
 	size_t owns = 1 + app_own_hosts(out->site, own + 1);
 
-	source_find(e->sources, ev, own, owns, &out->source);
+	source_find(e->sources, &clues, own, owns, &out->source);
 	ua_parse(e->ua, ev->user_agent, &hints, &out->ua);
 	locale_parse(&out->locale, ev->language);
 	out->screen = screen_class(ev->screen_width);

@@ -2,13 +2,13 @@
 #ifndef FOOTFALL_ENRICH_H
 #define FOOTFALL_ENRICH_H
 
+#include "lib/enrich/locale.h"
+#include "lib/enrich/place.h"
+#include "lib/enrich/source.h"
+#include "lib/enrich/ua.h"
 #include "lib/err.h"
 #include "proto/event.h"
 #include "services/worker/app.h"
-#include "services/worker/locale.h"
-#include "services/worker/place.h"
-#include "services/worker/source.h"
-#include "services/worker/ua.h"
 
 struct enrich;
 

@@ -8,7 +8,7 @@
 #include <time.h>
 
 #include "lib/campaign.h"
-#include "services/worker/source.h"
+#include "lib/enrich/source.h"
 
 #define SOURCE_CASES_MOST 1000
 #define SOURCE_ROUNDS     2000
@@ -24,7 +24,7 @@ static const struct known_files bench_source_files = { {
 struct source_case {
 	char line[512]; /* what the spans point into */
 	struct campaign campaign;
-	struct event ev;
+	struct source_clues clues;
 };
 
 static inline double bench_sources_cpu_ns(void)
@@ -55,13 +55,13 @@ static inline size_t bench_sources_read(struct source_case *cases)
 
 		if (!line.len || line.ptr[0] == '#')
 			continue;
-		c->ev = (struct event){ .referrer = bench_sources_column(&line) };
+		c->clues = (struct source_clues){ .referrer = bench_sources_column(&line) };
 		campaign_read(&c->campaign, bench_sources_column(&line));
-		c->ev.utm_source = c->campaign.field[UTM_SOURCE];
-		c->ev.utm_medium = c->campaign.field[UTM_MEDIUM];
-		c->ev.utm_campaign = c->campaign.field[UTM_CAMPAIGN];
-		c->ev.ref = c->campaign.field[CAMPAIGN_REF];
-		c->ev.click_id = c->campaign.click_id;
+		c->clues.utm_source = c->campaign.field[UTM_SOURCE];
+		c->clues.utm_medium = c->campaign.field[UTM_MEDIUM];
+		c->clues.utm_campaign = c->campaign.field[UTM_CAMPAIGN];
+		c->clues.ref = c->campaign.field[CAMPAIGN_REF];
+		c->clues.click_id = c->campaign.click_id;
 		count++;
 	}
 	if (file)
@@ -76,7 +76,7 @@ static inline double bench_sources_ns(const struct sources *sources, const struc
 	struct source out;
 
 	for (int i = 0; i < SOURCE_ROUNDS; i++)
-		source_find(sources, &c->ev, own, 2, &out);
+		source_find(sources, &c->clues, own, 2, &out);
 	return (bench_sources_cpu_ns() - start) / SOURCE_ROUNDS;
 }
 
@@ -107,7 +107,7 @@ static inline void bench_sources(void)
 	printf("%-44s %12.2f %s\n", "source and channel", count ? sum / (double)count : 0,
 		"ns/event");
 	printf("%-44s %12.2f %-10s %.*s\n", "  the dearest of the table", worst, "ns/event",
-		(int)cases[dearest].ev.referrer.len, cases[dearest].ev.referrer.ptr);
+		(int)cases[dearest].clues.referrer.len, cases[dearest].clues.referrer.ptr);
 	sources_close(&sources);
 }
 

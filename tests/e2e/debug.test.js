@@ -1,10 +1,16 @@
 // What an owner can look up: which address was believed, what became of the last requests, and what was refused.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { AGENT, request, startStack, waitFor } from './harness.js';
+import { AGENT, DATA, request, startStack, waitFor } from './harness.js';
 
 const GB = '81.2.69.142';
+const databases = path.join(DATA, 'geoip');
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'footfall-debug-'));
+const database = path.join(folder, 'places.mmdb'); // changes in a test
 
 let stack, site, owner, viewer, stranger, stats;
 const cookies = {};
@@ -18,7 +24,9 @@ async function login(email) {
 const get = (path, headers = owner) => request(`${stack.url}${path}`, { headers });
 
 before(async () => {
-  stack = await startStack({ FOOTFALL_INGRESSES: '2' });
+  fs.chmodSync(folder, 0o755);
+  fs.copyFileSync(path.join(databases, 'GeoIP2-City-Test.mmdb'), database);
+  stack = await startStack({ FOOTFALL_INGRESSES: '2', FOOTFALL_GEOIP_DB: database });
   owner = await login('owner@example.org');
   viewer = await login('viewer@example.org');
   stranger = await login('stranger@example.org');
@@ -30,7 +38,10 @@ before(async () => {
   for (const n of [0, 1])
     await waitFor(async () => (await direct(n, { address: '192.0.2.7' })).headers['x-footfall-dropped'] === 'ip', `ingress ${n} knows the rules`);
 });
-after(() => stack?.remove());
+after(async () => {
+  await stack?.remove();
+  fs.rmSync(folder, { recursive: true });
+});
 
 // An event by one of the ingresses, as the door hands it on.
 function direct(n, { address = '203.0.113.9', path = '/', body = {} } = {}) {
@@ -64,6 +75,77 @@ test('the debug page of a request says which address is believed, who told it, a
   assert.equal(told.headers['User-Agent'], AGENT);
   assert.equal(told.headers['CF-Connecting-IP'], '198.51.100.2', 'shown, not believed');
   assert.equal(told.derived.opts_out, true);
+});
+
+const derived = async (headers, params = {}) => (await get(`/api/debug/request?${new URLSearchParams(params)}`, { ...owner, ...headers })).json.derived;
+
+test('what is derived of the request is told as it would be of a page view', async () => {
+  const got = await derived({
+    'User-Agent': 'Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Mobile Safari/537.36',
+    'Sec-CH-UA': '"Chromium";v="130", "Google Chrome";v="130", "Not?A_Brand";v="99"', 'Sec-CH-UA-Platform': '"Android"', 'Sec-CH-UA-Platform-Version': '"14.0.0"', 'Sec-CH-UA-Model': '"Pixel 8"', 'Sec-CH-UA-Mobile': '?1',
+    'Accept-Language': 'fr;q=0.5, de-at', 'X-Forwarded-For': GB, 'Sec-GPC': '1',
+  }, { url: 'https://www.example.org/a?utm_source=fb&utm_medium=cpc', referrer: 'https://user@news.example/x?y', screen_width: 1280 });
+  assert.deepEqual(got, {
+    opts_out: true, language: 'de', locale: 'de-AT', screen: 'laptop',
+    browser: 'Chrome', browser_version: '130', os: 'Android', os_version: '14', device: 'mobile', brand: 'Google', model: 'Pixel 8',
+    country: 'GB', region: 'GB-ENG', region_name: 'England', city: 2643743, city_name: 'London', place_from: { country: 'database', region: 'database', city: 'database' },
+    source: 'Facebook', channel: 'Paid Social', referrer: 'news.example/x', bot: [],
+  });
+});
+
+test('what nothing is known of is null', async () => {
+  const got = await derived({ 'User-Agent': '' });
+  for (const name of ['language', 'locale', 'screen', 'browser', 'browser_version', 'os', 'device', 'brand', 'model', 'country', 'region', 'city', 'source', 'referrer'])
+    assert.equal(got[name], null, name);
+  assert.deepEqual(got.place_from, { country: null, region: null, city: null });
+  assert.equal(got.channel, 'Direct');
+});
+
+test('a CDN counts more than the database, which adds what it knows where both agree', async () => {
+  const agreed = await derived({ 'X-Forwarded-For': GB, 'CF-IPCountry': 'GB', 'CF-Region-Code': 'ENG' });
+  assert.deepEqual([agreed.country, agreed.region, agreed.city_name], ['GB', 'GB-ENG', 'London']);
+  assert.deepEqual(agreed.place_from, { country: 'Cloudflare', region: 'Cloudflare', city: 'database' });
+  const other = await derived({ 'X-Forwarded-For': GB, 'x-vercel-ip-country': 'BR', 'x-vercel-ip-city': 'S%C3%A3o%20Paulo' });
+  assert.deepEqual([other.country, other.region, other.city, other.city_name], ['BR', null, null, 'São Paulo']);
+  assert.deepEqual(other.place_from, { country: 'Vercel', region: null, city: 'Vercel' });
+});
+
+test('why it would be marked as a bot is said', async () => {
+  const crawler = await derived({ 'User-Agent': 'Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)' });
+  assert.deepEqual([crawler.bot, crawler.device], [['bot'], 'bot']);
+  const both = await derived({ 'User-Agent': 'curl/8.5.0' }, { referrer: 'https://www.semalt.com/' });
+  assert.deepEqual(both.bot, ['spam_referrer', 'bot']);
+});
+
+test('a referrer is the one given, else that of the request, and no source when it is the page\'s own host', async () => {
+  assert.deepEqual(await derived({ Referer: 'https://news.ycombinator.com/item?id=1' }).then((got) => [got.source, got.channel]), ['Hacker News', 'Organic Social']);
+  assert.equal((await derived({ Referer: 'https://news.ycombinator.com/' }, { referrer: '' })).source, null);
+  assert.equal((await derived({ Referer: 'https://example.org/a' }, { url: 'https://www.example.org/' })).source, null);
+  assert.equal((await derived({ Referer: `${stack.url}/` })).source, null);
+});
+
+test('a parameter that is wrong is refused with its name', async () => {
+  for (const [name, value] of [['url', '/a'], ['url', `https://example.org/${'x'.repeat(2000)}`], ['referrer', 'data:text/plain,x'], ['screen_width', '0'], ['screen_width', '12px'], ['screen_width', '123456789']]) {
+    const answer = await get(`/api/debug/request?${new URLSearchParams({ [name]: value })}`);
+    assert.equal(answer.status, 400, value.slice(0, 40));
+    assert.match(answer.json.error, new RegExp(`^${name} `));
+  }
+});
+
+test('many questions at once are each answered for their own request', async () => {
+  const agents = [AGENT, 'curl/8.5.0'];
+  const asked = await Promise.all(Array.from({ length: 40 }, (_, i) => derived({ 'User-Agent': agents[i % 2] })));
+  assert.deepEqual(asked.map((one) => one.bot.length), asked.map((_, i) => i % 2));
+});
+
+test('a database that has changed is read again', async () => {
+  assert.equal((await derived({ 'X-Forwarded-For': GB })).city_name, 'London');
+  fs.copyFileSync(path.join(databases, 'GeoIP2-Country-Test.mmdb'), `${database}.new`);
+  fs.renameSync(`${database}.new`, database);
+  await waitFor(async () => {
+    const got = await derived({ 'X-Forwarded-For': GB });
+    return got.country === 'GB' && got.city_name === null;
+  }, 'the country alone');
 });
 
 test('without a proxy it is the peer, whatever else is said', async () => {

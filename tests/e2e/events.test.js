@@ -197,3 +197,14 @@ test('an address is believed from the door only in the place the door wrote it',
   await waitFor(() => stored(onPage('/spoof')) === 1, 'the event');
   assert.deepEqual(stack.sql('metrics', "select c.value from event e join string p on p.id = e.page and p.site_id = e.site_id join string c on c.id = e.country and c.site_id = e.site_id where p.value = '/spoof'"), [['GB']]);
 });
+
+test('what a browser says of itself in Client Hints is kept with the event', async () => {
+  await stack.event(pageview({ u: 'https://example.org/hints' }), {
+    'User-Agent': 'Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36',
+    'Sec-CH-UA': '"Chromium";v="130", "Brave";v="130", "Not?A_Brand";v="99"', 'Sec-CH-UA-Platform': '"Android"', 'Sec-CH-UA-Platform-Version': '"14.0.0"', 'Sec-CH-UA-Mobile': '?0',
+  });
+  await waitFor(() => stored(onPage('/hints')) === 1, 'the event');
+  const names = ['browser', 'os', 'os_version', 'device'];
+  assert.deepEqual(stack.sql('metrics', `select ${names.map((name) => `${name}.value`)} from event e join string p on p.site_id = e.site_id and p.id = e.page ${names.map((name) => `join string ${name} on ${name}.site_id = e.site_id and ${name}.id = e.${name}`).join(' ')} where p.value = '/hints'`),
+    [['Brave', 'Android', '14', 'tablet']]);
+});

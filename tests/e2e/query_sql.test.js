@@ -8,6 +8,7 @@ import http from 'node:http';
 import net from 'node:net';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { LOOKED_UP_IN } from '../parts/parts.js';
 import { Random } from '../parts/random.js';
 import { sendStatements } from '../property/apply.js';
 import { history, sending } from '../property/histories.js';
@@ -53,7 +54,7 @@ async function startQuery(databasePort) {
     FOOTFALL_APP_DB: cluster.conninfo('footfall_query', 'footfall_app', databasePort),
     FOOTFALL_METRICS_DB: cluster.conninfo('footfall_query', 'footfall_metrics', databasePort),
     FOOTFALL_QUERY_ADDR: `127.0.0.1:${port}`, FOOTFALL_LIVE_ADDR: `127.0.0.1:${live}`,
-    FOOTFALL_ADMIN_ADDR: `127.0.0.1:${admin}`, FOOTFALL_LIVE_MAX: LIVE_MAX, FOOTFALL_HTTP_THREADS: 8 } });
+    FOOTFALL_ADMIN_ADDR: `127.0.0.1:${admin}`, FOOTFALL_LIVE_MAX: LIVE_MAX, FOOTFALL_HTTP_THREADS: 8, ...LOOKED_UP_IN } });
   const service = { child, port, live, admin, log: '' };
   child.stderr.on('data', (data) => { service.log += data; });
   await until(async () => (await call('GET', '/healthz', { port: admin })).status === 200, 'the start');

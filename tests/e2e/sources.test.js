@@ -1,5 +1,5 @@
 // Where visitors come from and what pages are about, from both ways in to the tables of a real stack.
-// That each source has its name is shown by services/worker/source_test.c.
+// That each source has its name is shown by lib/enrich/source_test.c.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { request, startStack, waitFor } from './harness.js';

@@ -6,8 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "lib/enrich/source.h"
 #include "lib/utf8.h"
-#include "services/worker/source.h"
+#include "proto/event.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -41,21 +42,21 @@ static struct span next_line(struct span *rest, size_t most)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct span rest = { (const char *)data, size };
-	struct event ev = { .referrer = next_line(&rest, EVENT_REFERRER_MOST) };
+	struct source_clues clues = { .referrer = next_line(&rest, EVENT_REFERRER_MOST) };
 	const struct span own[] = { SPAN("example.org"), next_line(&rest, EVENT_HOST_MOST) };
 	struct source source, again;
 
-	ev.utm_source = next_line(&rest, EVENT_CAMPAIGN_MOST);
-	ev.utm_medium = next_line(&rest, EVENT_CAMPAIGN_MOST);
-	ev.utm_campaign = next_line(&rest, EVENT_CAMPAIGN_MOST);
-	ev.ref = next_line(&rest, EVENT_CAMPAIGN_MOST);
-	ev.click_id = next_line(&rest, EVENT_CLICK_ID_MOST);
-	source_find(sources(), &ev, own, 2, &source);
+	clues.utm_source = next_line(&rest, EVENT_CAMPAIGN_MOST);
+	clues.utm_medium = next_line(&rest, EVENT_CAMPAIGN_MOST);
+	clues.utm_campaign = next_line(&rest, EVENT_CAMPAIGN_MOST);
+	clues.ref = next_line(&rest, EVENT_CAMPAIGN_MOST);
+	clues.click_id = next_line(&rest, EVENT_CLICK_ID_MOST);
+	source_find(sources(), &clues, own, 2, &source);
 	assert(source.name.len <= SOURCE_MOST && utf8_valid(source.name));
 	assert(source.referrer.len <= REFERRER_MOST && utf8_valid(source.referrer));
 	assert(source.channel < CHANNELS && channel_name(source.channel).len);
 	assert(!source.name.len || source.channel != CHANNEL_DIRECT);
-	source_find(sources(), &ev, own, 2, &again);
+	source_find(sources(), &clues, own, 2, &again);
 	assert(span_equals(source.name, again.name) && source.channel == again.channel);
 	return 0;
 }

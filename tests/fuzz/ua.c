@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/enrich/ua.h"
+#include "lib/enrich/uap.h"
 #include "lib/utf8.h"
-#include "services/worker/ua.h"
-#include "services/worker/uap.h"
 
 #define RULES "node_modules/uap-core/regexes.yaml"
 #define BOTS  "node_modules/crawler-user-agents/crawler-user-agents.json"

