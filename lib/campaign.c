@@ -64,7 +64,8 @@ void campaign_read(struct campaign *c, struct span query)
 				url_decode(buf, name, true),
 				span_from(part, span_find(part, '=') + 1));
 	}
-	if (!c->field[CAMPAIGN_REF].len && source.len) {
+	/* As Plausible has it: a source comes before a ref. */
+	if (source.len) {
 		memcpy(c->text[CAMPAIGN_REF], source.ptr, source.len);
 		c->field[CAMPAIGN_REF] = (struct span){ c->text[CAMPAIGN_REF], source.len };
 	}

@@ -88,7 +88,7 @@ struct event {
 	struct span metadata;  /* JSON object */
 	/* Of the page's query: what tells where a visitor came from. */
 	struct span utm_source, utm_medium, utm_campaign, utm_term, utm_content;
-	struct span ref;      /* `ref`, else `source` */
+	struct span ref;      /* `source`, else `ref` */
 	struct span click_id; /* which of them there was ("gclid"), never its value */
 	/* User-Agent Client Hints, without their quotes. */
 	struct span ch_brands; /* Sec-CH-UA-Full-Version-List, else Sec-CH-UA: a list, as sent */

@@ -26,11 +26,10 @@
  * how often the console is told at most. */
 #define SITE_REMOVED "(55F01)"
 #define TELL_US      (10 * US_PER_SECOND)
-/* In one call: its parameters are held in memory twice, half a KiB an event; and while it is put
- * together, 1 ms for an agent that no rule knows, the transaction is idle and must not be taken for
- * a stopped one.
- */
-#define EVENT_OF_CALL_MOST 10000
+/* In one call: its parameters are held in memory twice, half a KiB an event. While it is put
+ * together, half a millisecond for the worst of agents, the transaction is idle and must not be
+ * taken for a stopped one; and a call of late events, or of persistent visitors, takes seconds. */
+#define EVENT_OF_CALL_MOST 5000
 
 #define APPLY_SQL                                                                                  \
 	"select events_apply($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,"      \

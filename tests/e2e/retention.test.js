@@ -291,6 +291,18 @@ test('a string goes when no row uses it, and one that comes into use meanwhile s
   assert.equal(count('string_doubt', site), 0);
 });
 
+test('every column that holds a string is among those that keep it', () => {
+  const numbers = { event: ['visitor', 'id'], visit: ['visitor', 'landing_id', 'exit_id', 'engaged_ms'], visit_page: ['visitor', 'engaged_ms'] };
+  const body = sql("select prosrc from pg_proc where proname = 'string_uses'");
+  for (const [table, others] of Object.entries(numbers)) {
+    const kept = body.split('union all').find((part) => new RegExp(`from ${table} where`).test(part)).match(/\w+/g);
+    const held = lines(`select attname from pg_attribute where attrelid = '${table}'::regclass and atttypid = 'bigint'::regtype and attnum > 0 and not attisdropped`)
+      .filter((name) => !others.includes(name));
+    assert.ok(held.length > 0);
+    assert.deepEqual(held.filter((name) => !kept.includes(name)), [], table);
+  }
+});
+
 // --- sizes ------------------------------------------------------------------------------------------
 
 test('status tells the size of each table, index and site, they add up, and large tables are not read whole', async () => {

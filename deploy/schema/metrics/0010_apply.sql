@@ -33,6 +33,24 @@ alter table visit                                    -- of the landing
     add column model bigint,
     add column bot boolean not null default false;
 
+-- The ids in every column that holds a string's, of each table once (0008_retention.sql).
+create or replace function string_uses(p_site integer) returns table (id bigint)
+language sql stable as $$
+    select distinct unnest(array[name, host, page, title, referrer, source, country, browser, browser_version, os, os_version,
+                        device, language, region, city, locale, channel, utm_source, utm_medium, utm_campaign, utm_term,
+                        utm_content, click_id, brand, model]) from event where site_id = p_site
+    union all
+    select distinct unnest(array[entry, exit, host, referrer, source, country, browser, browser_version, os, os_version, device,
+                        language, region, city, locale, channel, utm_source, utm_medium, utm_campaign, utm_term,
+                        utm_content, click_id, brand, model]) from visit where site_id = p_site
+    union all
+    select distinct page from visit_page where site_id = p_site
+    union all
+    select distinct value from rollup_day where site_id = p_site and dimension <> 0
+    union all
+    select distinct value from rollup_month where site_id = p_site and dimension <> 0
+$$;
+
 create function time_of(p_us bigint) returns timestamptz stable language sql as
 $$ select timestamptz 'epoch' + p_us * interval '1 microsecond' $$;
 
