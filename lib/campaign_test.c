@@ -49,12 +49,12 @@ static void of_a_repeated_parameter_the_first_that_is_not_blank_counts(void **st
 	assert_read("utm_source=&utm_source=a&utm_source=b", UTM_SOURCE, "a");
 }
 
-static void ref_counts_before_source(void **state)
+static void source_counts_before_ref(void **state)
 {
 	(void)state;
 	assert_read("source=a", CAMPAIGN_REF, "a");
-	assert_read("source=a&ref=b", CAMPAIGN_REF, "b");
-	assert_read("source=a&ref=", CAMPAIGN_REF, "a");
+	assert_read("ref=b&source=a", CAMPAIGN_REF, "a");
+	assert_read("source=&ref=b", CAMPAIGN_REF, "b");
 }
 
 static void of_a_click_id_the_name_is_kept(void **state)
@@ -101,7 +101,7 @@ int main(void)
 		cmocka_unit_test(each_parameter_is_read_decoded_and_trimmed),
 		cmocka_unit_test(what_is_not_there_or_blank_is_empty),
 		cmocka_unit_test(of_a_repeated_parameter_the_first_that_is_not_blank_counts),
-		cmocka_unit_test(ref_counts_before_source),
+		cmocka_unit_test(source_counts_before_ref),
 		cmocka_unit_test(of_a_click_id_the_name_is_kept),
 		cmocka_unit_test(a_value_is_valid_text_of_bounded_length),
 	};
