@@ -205,7 +205,7 @@ test('fifty of them at most; an ingress that is away is said', async () => {
   assert.ok(without.requests.length > 25);
 });
 
-// A query service whose ingress is a test's: it tells what `told` is, once `may` is resolved.
+// A query service that asks two ingresses: one that is away, and a test's, which tells what `told` is, once `may` is resolved.
 async function withIngress(told, use, may = Promise.resolve()) {
   const ingress = http.createServer(async (_, answer) => {
     ingress.asked++;
@@ -219,7 +219,7 @@ async function withIngress(told, use, may = Promise.resolve()) {
   const database = (name) => fs.readFileSync(path.join(stack.home, 'secrets', `query.${name}`), 'utf8').trim();
   const service = spawn(QUERY, [], { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, ...LOOKED_UP_IN,
     FOOTFALL_APP_DB: database('app'), FOOTFALL_METRICS_DB: database('metrics'), FOOTFALL_QUERY_ADDR: `127.0.0.1:${port}`, FOOTFALL_LIVE_ADDR: `127.0.0.1:${live}`,
-    FOOTFALL_ADMIN_ADDR: `127.0.0.1:${admin}`, FOOTFALL_INGRESS_ADMINS: `127.0.0.1:${ingress.address().port}`, FOOTFALL_HTTP_THREADS: 8 } });
+    FOOTFALL_ADMIN_ADDR: `127.0.0.1:${admin}`, FOOTFALL_INGRESS_ADMINS: `127.0.0.1:1,127.0.0.1:${ingress.address().port}`, FOOTFALL_HTTP_THREADS: 8 } });
   const ended = once(service, 'exit');
   try {
     await waitFor(async () => (await request(`http://127.0.0.1:${admin}/readyz`)).status === 200, 'the query service');
@@ -242,7 +242,9 @@ test('what is in the tables is stored, whatever a sample says; what is not there
   const told = [one('stored', 90, { visitor, id }), one('sampled', 91, { visitor: '1', id: '4711' }), one('late', 92, { visitor: '1', id: '4712' }),
     one('fresh', 0, { visitor: '1', id: '4713' }), one('refused', 93, { reason: 'ip' })];
   await withIngress(told, async (recent) => {
-    const got = Object.fromEntries((await recent()).json.requests.map((it) => [it.name, [it.outcome, it.reason]]));
+    const { ingresses, requests } = (await recent()).json;
+    assert.deepEqual(ingresses, { asked: 2, answered: 1 });
+    const got = Object.fromEntries(requests.map((it) => [it.name, [it.outcome, it.reason]]));
     assert.deepEqual(got, { stored: ['stored', undefined], sampled: ['dropped', 'country'], late: ['refused_or_late', undefined],
       fresh: ['accepted', undefined], refused: ['dropped', 'ip'] });
   });
@@ -255,7 +257,7 @@ test('two ask the ingresses at once, another is told to come again; one that nev
     const third = await recent();
     assert.equal(third.status, 503);
     assert.equal(third.headers['retry-after'], '2');
-    for (const answer of await Promise.all(first)) assert.deepEqual([answer.status, answer.json.ingresses], [200, { asked: 1, answered: 0 }]);
+    for (const answer of await Promise.all(first)) assert.deepEqual([answer.status, answer.json.ingresses], [200, { asked: 2, answered: 0 }]);
     assert.equal((await recent()).status, 200, 'the places are free again');
   }, new Promise(() => {}));
 });
