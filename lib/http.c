@@ -70,6 +70,20 @@ struct span http_header(const struct http_request *req, const char *name)
 	return SPAN("");
 }
 
+bool http_prefetches(const struct http_request *req)
+{
+	static const char *const headers[] = { "Sec-Purpose", "Purpose", "X-Moz" };
+
+	for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
+		struct span value = span_trim(http_header(req, headers[i]));
+
+		/* "prefetch;prerender", too */
+		if (span_equals_nocase(span_first(value, 8), SPAN("prefetch")))
+			return true;
+	}
+	return false;
+}
+
 bool http_cookie(const struct http_request *req, const char *name, char *value, size_t size)
 {
 	const char *cookies = mg_get_header(req->conn, "Cookie");

@@ -52,6 +52,11 @@ struct span http_method(const struct http_request *req);
 struct span http_path(const struct http_request *req);  /* decoded */
 struct span http_query(const struct http_request *req); /* not decoded */
 struct span http_header(const struct http_request *req, const char *name);
+
+/* Whether the browser says that it fetches or renders the page before anybody asks for it:
+ * Sec-Purpose (https://wicg.github.io/nav-speculation/prefetch.html), or Purpose and X-Moz of older
+ * ones. */
+bool http_prefetches(const struct http_request *req);
 /* Value of a cookie into value (always NUL-terminated); false when absent or too long. */
 bool http_cookie(const struct http_request *req, const char *name, char *value, size_t size);
 /* Decoded value of a query parameter into value; false when absent or too long. */

@@ -75,6 +75,11 @@ void http_client_direct(struct http_client *c)
 	curl_easy_setopt(c->curl, CURLOPT_NOPROXY, "*");
 }
 
+void http_client_limit(struct http_client *c, long timeout_ms)
+{
+	curl_easy_setopt(c->curl, CURLOPT_TIMEOUT_MS, timeout_ms);
+}
+
 void http_client_close(struct http_client **client_p)
 {
 	struct http_client *c = *client_p;

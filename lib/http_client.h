@@ -22,6 +22,8 @@ int http_client_open(
 	struct http_client **out, const char *bearer, long timeout_ms, struct err *err) MUST_CHECK;
 /* Never by a proxy, whatever the environment says: for what is our own. */
 void http_client_direct(struct http_client *client);
+/* Another timeout_ms, of at least 1, from the next request on. */
+void http_client_limit(struct http_client *client, long timeout_ms);
 void http_client_close(struct http_client **client);
 
 /* -ECONNREFUSED: no answer came; whether the request was taken is open. */

@@ -57,14 +57,5 @@ bool bots_know_referrer(struct bots *bots, struct span referrer)
 
 bool bots_prefetches(const struct http_request *req)
 {
-	static const char *const headers[] = { "Sec-Purpose", "Purpose", "X-Moz" };
-
-	for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
-		struct span value = span_trim(http_header(req, headers[i]));
-
-		/* "prefetch;prerender", too */
-		if (span_equals_nocase(span_first(value, 8), SPAN("prefetch")))
-			return true;
-	}
-	return false;
+	return http_prefetches(req);
 }

@@ -27,8 +27,7 @@ bool bots_know_agent(struct bots *bots, struct span user_agent);
 bool bots_know_referrer(struct bots *bots, struct span referrer);
 
 /* Whether the browser says that it fetches or renders the page before anybody asks for it:
- * Sec-Purpose (https://wicg.github.io/nav-speculation/prefetch.html), or Purpose and X-Moz of older
- * ones. */
+ * http_prefetches(). */
 bool bots_prefetches(const struct http_request *req);
 
 #endif

@@ -25,9 +25,13 @@
 #define REFRESH_MS     5000 /* also how long a lost database is left alone */
 #define SITE_NAME_MOST 253
 
-/* A way to name a site: its property id, its domain, or a further host. */
+/* In the order of their right to a text: who names a property id means that site. */
+enum name_kind { NAME_PROPERTY_ID, NAME_DOMAIN, NAME_ALIAS };
+
+/* A way to name a site. */
 struct name {
 	char text[SITE_NAME_MOST + 1];
+	uint8_t kind;
 	uint32_t site; /* index into sites */
 };
 
@@ -39,7 +43,7 @@ struct key {
 struct tables {
 	struct site *sites;   /* sorted by id */
 	struct rules **rules; /* of the site of the same index; NULL: none */
-	struct name *names;   /* sorted */
+	struct name *names;   /* sorted, each text once */
 	struct key *keys;     /* sorted by hash, then site */
 	uint32_t *removed;    /* ascending */
 	uint64_t removal;     /* the number of the last one */
@@ -96,6 +100,26 @@ static void tables_free(struct tables *t)
 static int name_order(const void *a, const void *b)
 {
 	return strcmp(((const struct name *)a)->text, ((const struct name *)b)->text);
+}
+
+static int name_and_kind_order(const void *a, const void *b)
+{
+	const struct name *x = a, *y = b;
+	int order = name_order(x, y);
+
+	return order ? order : (x->kind > y->kind) - (x->kind < y->kind);
+}
+
+/* Sort them; of those with the same text the first by kind stays. */
+static void names_settle(struct tables *t)
+{
+	size_t kept = 0;
+
+	qsort(t->names, t->name_count, sizeof *t->names, name_and_kind_order);
+	for (size_t i = 0; i < t->name_count; i++)
+		if (!kept || name_order(&t->names[kept - 1], &t->names[i]) != 0)
+			t->names[kept++] = t->names[i];
+	t->name_count = kept;
 }
 
 static int key_order(const void *a, const void *b)
@@ -178,11 +202,12 @@ bool site_is_persistent(const struct site *site, int64_t date)
 }
 
 /* Let the site that is being read be known by a name, for which there is room. */
-static void name_add(struct tables *t, const char *text)
+static void name_add(struct tables *t, enum name_kind kind, const char *text)
 {
 	struct name *name = &t->names[t->name_count++];
 
 	copy_text(name->text, sizeof name->text, text);
+	name->kind = (uint8_t)kind;
 	name->site = (uint32_t)t->site_count;
 }
 
@@ -201,7 +226,7 @@ static size_t read_aliases(struct tables *t, const json_t *rules, bool count_onl
 			continue;
 		count++;
 		if (!count_only)
-			name_add(t, value);
+			name_add(t, NAME_ALIAS, value);
 	}
 	return count;
 }
@@ -232,8 +257,8 @@ static int read_sites(struct tables *t, const json_t *sites, struct err *err)
 		copy_text(site->property_id, sizeof site->property_id, property_id);
 		copy_text(site->domain, sizeof site->domain, domain);
 		copy_text(site->zone, sizeof site->zone, zone);
-		name_add(t, site->property_id);
-		name_add(t, site->domain);
+		name_add(t, NAME_PROPERTY_ID, site->property_id);
+		name_add(t, NAME_DOMAIN, site->domain);
 		read_aliases(t, json_array_get(row, 5), false);
 		if (rules_read(&t->rules[t->site_count], json_array_get(row, 5), err))
 			return err->code;
@@ -241,7 +266,7 @@ static int read_sites(struct tables *t, const json_t *sites, struct err *err)
 		site->refuses_bots = rules_refuse_bots(t->rules[t->site_count]);
 		t->site_count++;
 	}
-	qsort(t->names, t->name_count, sizeof *t->names, name_order);
+	names_settle(t);
 	return 0;
 }
 

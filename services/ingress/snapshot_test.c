@@ -64,10 +64,13 @@ static void lay_down(struct fixture *f, int64_t due_s)
 	f->now_us = clock_now_us();
 	assert_non_null(file);
 	fprintf(file,
-		"{\"sites\": [[7, \"9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d\", \"example.org\", "
+		"{\"sites\": [[3, \"5f6a3c1e-7d0b-4c57-8f1a-2b9d0e4c6a11\", "
+		"\"9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d\", \"" ZONE
+		"\", [[0, false]]], [7, \"9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d\", \"example.org\", "
 		"\"" ZONE "\", [[0, false]]], "
 		"[9, \"0c9d9c94-9a3c-4d2b-a2a4-7a4a0e6a0f10\", \"ruled.example\", \"" ZONE "\", "
 		"[[0, false]], [false, true, false, [[\"alias\", \"further.example\"], "
+		"[\"alias\", \"9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d\"], "
 		"[\"ip\", \"192.0.2.0/24\"], [\"path\", \"/admin/*\"]]]]], \"keys\": [], \"days\": "
 		"["
 		"[\"" ZONE "\", 19999, %lld, %lld, \"" DUE_HEX "\", %lld], "
@@ -251,6 +254,24 @@ static void the_rules_of_a_site_and_its_further_hosts_are_in_the_file_too(void *
 	assert_int_equal(snapshot_refuse(f->snapshot, &ruled, &asked), DROPPED_UNKNOWN_SITE);
 }
 
+/* Of a database that took such names; on either side of the site, whatever the order. */
+static void a_property_id_names_its_own_site_though_others_have_it_as_domain_and_alias(void **state)
+{
+	struct fixture *f = *state;
+	struct site site;
+
+	lay_down(f, 60);
+	open_it(f);
+	assert_true(
+		snapshot_site(f->snapshot, SPAN("9B1DEB4D-3b7d-4bad-9bdd-2b0d7b3dcb6d"), &site));
+	assert_int_equal(site.id, 7);
+	assert_true(
+		snapshot_site(f->snapshot, SPAN("5f6a3c1e-7d0b-4c57-8f1a-2b9d0e4c6a11"), &site));
+	assert_int_equal(site.id, 3);
+	assert_true(snapshot_site(f->snapshot, SPAN("further.example"), &site));
+	assert_int_equal(site.id, 9);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -261,6 +282,7 @@ int main(void)
 		TEST(a_file_that_is_of_no_use_is_not_kept),
 		TEST(what_a_killed_ingress_left_half_made_goes),
 		TEST(the_rules_of_a_site_and_its_further_hosts_are_in_the_file_too),
+		TEST(a_property_id_names_its_own_site_though_others_have_it_as_domain_and_alias),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,10 +9,12 @@
 #include "lib/http_client.h"
 #include "lib/log.h"
 #include "lib/settings.h"
-#include "services/query/ingresses.h"
 
 #define RECENT_MOST 50
 #define SITE_SIZE   256 /* a domain or a property id */
+
+/* When workers run, an event is in the tables long before. */
+#define APPLIED_WITHIN_US (60 * US_PER_SECOND)
 
 /* --- this very request --------------------------------------------------------------------------
  */
@@ -29,7 +31,7 @@ static json_t *header_text(const struct http_request *req, const char *name)
 static json_t *headers_json(const struct http_request *req)
 {
 	static const char *const names[] = { "Host", "Origin", "User-Agent", "Accept-Language",
-		"Referer", "DNT", "Sec-GPC", "Sec-Purpose", "Sec-CH-UA",
+		"Referer", "DNT", "Sec-GPC", "Sec-Purpose", "Purpose", "X-Moz", "Sec-CH-UA",
 		"Sec-CH-UA-Full-Version-List", "Sec-CH-UA-Platform", "Sec-CH-UA-Platform-Version",
 		"Sec-CH-UA-Model", "Sec-CH-UA-Mobile", "X-Forwarded-For", "X-Forwarded-Proto",
 		"X-Real-IP", "Forwarded", "CF-Connecting-IP", "CF-IPCountry", "CF-Region-Code",
@@ -159,15 +161,15 @@ static json_t *latest_of(json_t *all)
 	return latest;
 }
 
-/* Of those that were accepted: are they in the tables, or did a worker refuse them? Only the
- * refusals that were sampled are known one by one. */
+/* Of those that were accepted: are they in the tables, or else, did a worker refuse them? Only the
+ * refusals that were sampled are known one by one; a client that sends its event's id again can
+ * have one stored and another refused. */
 static const char became_sql[] =
-	"select exists (select from event e where e.site_id = $1 and e.visitor = g.visitor and "
-	"e.id = g.id), (select s.reason from dropped_sample s where s.site_id = $1 and s.event_id "
-	"= "
-	"g.id and g.id <> 0 limit 1) "
+	"select stored, case when not stored then (select s.reason from dropped_sample s "
+	"where s.site_id = $1 and s.event_id = g.id and g.id <> 0 limit 1) end "
 	"from rows from (jsonb_to_recordset($2) as (visitor bigint, id bigint)) with ordinality "
-	"as g(visitor, id, n) order by n";
+	"as g(visitor, id, n), lateral (select exists (select from event e where e.site_id = $1 "
+	"and e.visitor = g.visitor and e.id = g.id) as stored) as e order by n";
 
 static int ask_tables(
 	struct query *query, const char *site_id, json_t *requests, PGresult **out, struct err *err)
@@ -181,19 +183,32 @@ static int ask_tables(
 	return rc;
 }
 
+/* What became of one that ingresses accepted, and why it was dropped, if it was. */
+static const char *outcome_of(json_t *one, const PGresult *became, int row, int64_t age_us)
+{
+	if (json_object_get(one, "reason"))
+		return "dropped";
+	if (!became)
+		return "accepted";
+	if (PQgetvalue(became, row, 0)[0] == 't')
+		return "stored";
+	if (!PQgetisnull(became, row, 1)) {
+		json_object_set_new(one, "reason", json_string(PQgetvalue(became, row, 1)));
+		return "dropped";
+	}
+	return age_us > APPLIED_WITHIN_US ? "refused_or_late" : "accepted";
+}
+
 /* Outcome and time of one, in words; what is only ours goes. */
 static void request_tell(json_t *one, const PGresult *became, int row)
 {
+	int64_t ts_us = json_integer_value(json_object_get(one, "time_us"));
 	char text[40];
 
-	time_text(json_integer_value(json_object_get(one, "time_us")), text, sizeof text);
+	time_text(ts_us, text, sizeof text);
 	json_object_set_new(one, "time", json_string(text));
-	if (!json_object_get(one, "reason") && became && !PQgetisnull(became, row, 1))
-		json_object_set_new(one, "reason", json_string(PQgetvalue(became, row, 1)));
-	json_object_set_new(one, "outcome",
-		json_string(json_object_get(one, "reason")                   ? "dropped"
-			    : became && PQgetvalue(became, row, 0)[0] == 't' ? "stored"
-									     : "accepted"));
+	json_object_set_new(
+		one, "outcome", json_string(outcome_of(one, became, row, clock_now_us() - ts_us)));
 	json_object_del(one, "time_us");
 	json_object_del(one, "visitor");
 	json_object_del(one, "id");
@@ -208,9 +223,20 @@ static void recent_answer(struct query *query, struct http_request *req, const s
 	char id[24];
 	size_t i;
 	bool known;
+	int rc;
 
 	snprintf(id, sizeof id, "%lld", (long long)site->id);
-	ingresses_recent(query->ingress_admins, id, all, &asked, &answered);
+	rc = ingresses_recent(query->ingresses, id, all, &asked, &answered, &err);
+	if (rc) {
+		json_decref(all);
+		if (rc == -EBUSY) {
+			http_add_header(req, "Retry-After", "2");
+			http_answer_error(req, 503, "%s: try again in a moment", err.msg);
+		} else {
+			query_answer_failure(query, req, rc, &err);
+		}
+		return;
+	}
 	requests = latest_of(all);
 	json_decref(all);
 	/* The tables may be away, and then it is good to see what ingresses say. */

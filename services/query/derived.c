@@ -258,8 +258,8 @@ static void put_source(json_t *out, const struct derived *d, const struct visit 
 }
 
 /* Why it is thought to be of no person: the first is what an event would be marked with. */
-static json_t *bot_json(const struct derived *d, const struct visit *v, const struct ua *ua,
-	const struct place *place)
+static json_t *bot_json(const struct derived *d, const struct visit *v,
+	const struct http_request *req, const struct ua *ua, const struct place *place)
 {
 	json_t *reasons = json_array();
 	struct url referrer;
@@ -267,6 +267,7 @@ static json_t *bot_json(const struct derived *d, const struct visit *v, const st
 		bool is_so;
 		enum event_bot bot;
 	} looks[] = {
+		{ http_prefetches(req), EVENT_BOT_PREFETCH },
 		{ !url_split(&referrer, v->referrer) && spam_is_referrer(d->spam, referrer.host),
 			EVENT_BOT_SPAM },
 		{ ua->is_bot, EVENT_BOT_AGENT },
@@ -291,7 +292,7 @@ static void put_looked_up(struct derived *d, const struct visit *v, const struct
 	put_ua(out, &ua);
 	put_place(out, &place.geo, &v->cdn);
 	put_source(out, d, v);
-	json_object_set_new(out, "bot", bot_json(d, v, &ua, &place));
+	json_object_set_new(out, "bot", bot_json(d, v, req, &ua, &place));
 }
 
 static void put_plain(json_t *out, const struct visit *v, const struct http_request *req)

@@ -14,7 +14,6 @@
 #include "lib/stop.h"
 #include "services/query/debug.h"
 #include "services/query/dropped.h"
-#include "services/query/ingresses.h"
 #include "services/query/report.h"
 
 #define APP_CONNECTIONS 4
@@ -78,12 +77,11 @@ int main(int argc, char **argv)
 	if (!rc)
 		rc = addr_nets_parse(&trusted, s.trusted_proxies, &err);
 	if (!rc)
-		rc = ingresses_check(s.ingress_admins, &err);
+		rc = ingresses_open(&query.ingresses, s.ingress_admins, &err);
 	if (!rc)
 		rc = http_client_init(&err);
 	query.trusted = &trusted;
 	query.trusted_list = s.trusted_proxies;
-	query.ingress_admins = s.ingress_admins;
 	if (!rc)
 		rc = query_open(&query, &s, &err);
 	/* A thread for each stream besides those of reports: streams can never starve them. */
@@ -115,6 +113,7 @@ int main(int argc, char **argv)
 	live_close(&query.live);
 	pg_pool_close(&query.metrics_db);
 	pg_pool_close(&query.app_db);
+	ingresses_close(&query.ingresses);
 	derived_free(&query.derived);
 	free(query.country_names);
 	settings_clear(&s);

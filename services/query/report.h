@@ -10,6 +10,7 @@
 #include "lib/pg.h"
 #include "services/query/access.h"
 #include "services/query/derived.h"
+#include "services/query/ingresses.h"
 #include "services/query/live.h"
 
 /* At once to the metrics database: each may take a core and some memory there. */
@@ -23,7 +24,7 @@ struct query {
 	struct live *live;
 	const struct addr_nets *trusted; /* proxies */
 	const char *trusted_list;        /* as it was set */
-	const char *ingress_admins;      /* likewise */
+	struct ingresses *ingresses;
 	struct derived *derived;
 	char *country_names; /* a JSON object by code; owned */
 	atomic_llong outcomes[OUTCOMES];

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "lib/clock.h"
+#include "lib/utf8.h"
 
 #define HOUR_US (3600 * US_PER_SECOND)
 
@@ -48,15 +49,26 @@ static int row_add(struct refused *r, json_t *row, struct err *err)
 						   : 0;
 }
 
+/* Records hold what clients sent: a text that the database would not take is cleaned. No text has
+ * more bytes than the longest of an event. */
+static json_t *text_json(struct span text)
+{
+	char clean[EVENT_PATH_MOST];
+
+	_Static_assert(EVENT_PATH_MOST >= EVENT_REFERRER_MOST, "the longest text");
+	if (!utf8_valid(text))
+		text = utf8_clean(clean, sizeof clean, text);
+	return text.len ? json_stringn(text.ptr, text.len) : json_string("");
+}
+
 static int sample_add(
 	struct refused *r, const struct dropped_sum *sum, int64_t event_id, struct err *err)
 {
-	json_t *row = json_pack("{sI ss% sI ss% ss% ss% ss% ss% sI}", "ts_us",
-		(json_int_t)sum->ts_us, "reason", sum->reason.ptr, sum->reason.len, "count",
-		(json_int_t)sum->count, "host", sum->host.ptr, sum->host.len, "path", sum->path.ptr,
-		sum->path.len, "agent", sum->agent.ptr, sum->agent.len, "referrer",
-		sum->referrer.ptr, sum->referrer.len, "origin", sum->origin.ptr, sum->origin.len,
-		"event_id", (json_int_t)event_id);
+	json_t *row = json_pack("{sI so sI so so so so so sI}", "ts_us", (json_int_t)sum->ts_us,
+		"reason", text_json(sum->reason), "count", (json_int_t)sum->count, "host",
+		text_json(sum->host), "path", text_json(sum->path), "agent", text_json(sum->agent),
+		"referrer", text_json(sum->referrer), "origin", text_json(sum->origin), "event_id",
+		(json_int_t)event_id);
 
 	return row_add(r, row, err);
 }
@@ -65,8 +77,8 @@ static int sum_add(
 	struct refused *r, int64_t ts_us, struct span reason, int64_t count, struct err *err)
 {
 	return row_add(r,
-		json_pack("{sI ss% sI}", "ts_us", (json_int_t)ts_us, "reason", reason.ptr,
-			reason.len, "count", (json_int_t)count),
+		json_pack("{sI so sI}", "ts_us", (json_int_t)ts_us, "reason", text_json(reason),
+			"count", (json_int_t)count),
 		err);
 }
 

@@ -262,6 +262,9 @@ test('the rules of a site are its owners\' to read and to set, one way each', as
   assert.equal((await call('POST', path, { cookie, body: { kind: 'path', value: '/Admin/' } })).json.rules[1].value, '/Admin');
   assert.equal((await call('DELETE', path, { cookie, body: { kind: 'path', value: '/nosuch' } })).status, 404);
   assert.deepEqual((await call('DELETE', path, { cookie, body: { kind: 'path', value: '/Admin' } })).json.rules, added.json.rules);
+  assert.equal((await call('POST', path, { cookie, body: { kind: 'path', value: '/app/#/users/*' } })).json.rules[1].value, '/app/#/users/*');
+  assert.equal((await call('POST', path, { cookie, body: { kind: 'path', value: '/app?x' } })).status, 400);
+  assert.deepEqual((await call('DELETE', path, { cookie, body: { kind: 'path', value: '/app/#/users/*' } })).json.rules, added.json.rules);
 });
 
 test('a rule or choice that is wrong is answered 400 with what is wrong, and nothing changes', async () => {
@@ -297,7 +300,15 @@ test('a host is one site\'s, and a site has 500 rules at most', async () => {
   assert.equal((await alias('beside.example')).status, 409);
   const taken = await call('POST', '/api/sites', { cookie, body: { domain: 'further.example', timezone: 'UTC' } });
   assert.equal(taken.status, 409);
-  sql(`insert into site_rule select ${number}, 'agent', 'a' || n from generate_series(1, 498) n`);
+  for (const name of [other.property_id, other.property_id.toUpperCase(), `www.${other.property_id}`, '00000000-0000-0000-0000-000000000000']) {
+    const answers = [await alias(name), await call('POST', '/api/sites', { cookie, body: { domain: name, timezone: 'UTC' } })];
+    for (const answer of answers) {
+      assert.equal(answer.status, 400, name);
+      assert.match(answer.json.error, /is a property id, not a domain/);
+    }
+  }
+  assert.equal((await alias(`a-${other.property_id}`)).status, 201, 'only its shape is refused');
+  sql(`insert into site_rule select ${number}, 'agent', 'a' || n from generate_series(1, 497) n`);
   const full = await call('POST', path, { cookie, body: { kind: 'agent', value: 'one more' } });
   assert.equal(full.status, 400);
   assert.match(full.json.error, /500 rules/);

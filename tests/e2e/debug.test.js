@@ -1,12 +1,18 @@
 // What an owner can look up: which address was believed, what became of the last requests, and what was refused.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
+import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { LOOKED_UP_IN } from '../parts/parts.js';
+import { freePort } from './cluster.js';
 import { AGENT, DATA, request, startStack, waitFor } from './harness.js';
 
+const QUERY = fileURLToPath(new URL(`../../${process.env.BUILD ?? 'build'}/bin/query`, import.meta.url));
 const GB = '81.2.69.142';
 const databases = path.join(DATA, 'geoip');
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'footfall-debug-'));
@@ -115,6 +121,8 @@ test('why it would be marked as a bot is said', async () => {
   assert.deepEqual([crawler.bot, crawler.device], [['bot'], 'bot']);
   const both = await derived({ 'User-Agent': 'curl/8.5.0' }, { referrer: 'https://www.semalt.com/' });
   assert.deepEqual(both.bot, ['spam_referrer', 'bot']);
+  for (const header of [{ 'Sec-Purpose': 'prefetch;prerender' }, { Purpose: 'prefetch' }, { 'X-Moz': 'prefetch' }])
+    assert.deepEqual((await derived({ ...header, 'User-Agent': 'curl/8.5.0' })).bot, ['prefetch', 'bot']);
 });
 
 test('a referrer is the one given, else that of the request, and no source when it is the page\'s own host', async () => {
@@ -195,6 +203,63 @@ test('fifty of them at most; an ingress that is away is said', async () => {
   process.kill(pid, 'SIGCONT');
   assert.deepEqual(without.ingresses, { asked: 2, answered: 1 });
   assert.ok(without.requests.length > 25);
+});
+
+// A query service that asks two ingresses: one that is away, and a test's, which tells what `told` is, once `may` is resolved.
+async function withIngress(told, use, may = Promise.resolve()) {
+  const ingress = http.createServer(async (_, answer) => {
+    ingress.asked++;
+    await may;
+    answer.end(JSON.stringify(told));
+  });
+  ingress.asked = 0;
+  ingress.listen(0, '127.0.0.1');
+  await once(ingress, 'listening');
+  const [port, live, admin] = [await freePort(), await freePort(), await freePort()];
+  const database = (name) => fs.readFileSync(path.join(stack.home, 'secrets', `query.${name}`), 'utf8').trim();
+  const service = spawn(QUERY, [], { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, ...LOOKED_UP_IN,
+    FOOTFALL_APP_DB: database('app'), FOOTFALL_METRICS_DB: database('metrics'), FOOTFALL_QUERY_ADDR: `127.0.0.1:${port}`, FOOTFALL_LIVE_ADDR: `127.0.0.1:${live}`,
+    FOOTFALL_ADMIN_ADDR: `127.0.0.1:${admin}`, FOOTFALL_INGRESS_ADMINS: `127.0.0.1:1,127.0.0.1:${ingress.address().port}`, FOOTFALL_HTTP_THREADS: 8 } });
+  const ended = once(service, 'exit');
+  try {
+    await waitFor(async () => (await request(`http://127.0.0.1:${admin}/readyz`)).status === 200, 'the query service');
+    await use(() => request(`http://127.0.0.1:${port}/api/debug/recent?site=example.org`, { headers: owner }), ingress);
+  } finally {
+    service.kill('SIGTERM');
+    await ended;
+    ingress.closeAllConnections();
+    ingress.close();
+  }
+}
+
+test('what is in the tables is stored, whatever a sample says; what is not there after a minute was refused, or is late', async () => {
+  await direct(0, { path: '/twice', body: { n: 'Twice' } });
+  const find = () => stack.sql('metrics', `select e.visitor, e.id from event e join string s on s.id = e.name where e.site_id = ${site.site_id} and s.value = 'Twice'`)[0];
+  const [visitor, id] = await waitFor(find, 'the event');
+  stack.sql('metrics', `insert into dropped_sample select ${site.site_id}, timestamptz '2020-01-01' + n * interval '1 s', 'country', '', '', '', '', '', id
+    from unnest(array[${id}, 4711]) with ordinality as g(id, n)`);
+  const one = (name, seconds, more) => ({ way: '/api/event', kind: 'custom', name, time_us: (Date.now() - seconds * 1000) * 1000, ...more });
+  const told = [one('stored', 90, { visitor, id }), one('sampled', 91, { visitor: '1', id: '4711' }), one('late', 92, { visitor: '1', id: '4712' }),
+    one('fresh', 0, { visitor: '1', id: '4713' }), one('refused', 93, { reason: 'ip' })];
+  await withIngress(told, async (recent) => {
+    const { ingresses, requests } = (await recent()).json;
+    assert.deepEqual(ingresses, { asked: 2, answered: 1 });
+    const got = Object.fromEntries(requests.map((it) => [it.name, [it.outcome, it.reason]]));
+    assert.deepEqual(got, { stored: ['stored', undefined], sampled: ['dropped', 'country'], late: ['refused_or_late', undefined],
+      fresh: ['accepted', undefined], refused: ['dropped', 'ip'] });
+  });
+});
+
+test('two ask the ingresses at once, another is told to come again; one that never answers is not waited for', async () => {
+  await withIngress([], async (recent, ingress) => {
+    const first = [recent(), recent()];
+    await waitFor(() => ingress.asked === 2, 'both ask', { every: 10 });
+    const third = await recent();
+    assert.equal(third.status, 503);
+    assert.equal(third.headers['retry-after'], '2');
+    for (const answer of await Promise.all(first)) assert.deepEqual([answer.status, answer.json.ingresses], [200, { asked: 2, answered: 0 }]);
+    assert.equal((await recent()).status, 200, 'the places are free again');
+  }, new Promise(() => {}));
 });
 
 test('the door shows neither the admin ports nor what they tell', async () => {

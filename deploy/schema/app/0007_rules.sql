@@ -65,7 +65,7 @@ begin
             raise exception '"%" is not a host: give it as in "example.org" or "*.example.org"', shown;
         end if;
     when 'path' then
-        if v !~ '^[/*]' or v ~ '[?#]' then
+        if v !~ '^[/*]' or v ~ '[?]' then -- "#": pages that are routed by it are stored with it
             raise exception '"%" is not a path: give it as in "/admin" or "/admin/*", without query', shown;
         end if;
         v := coalesce(nullif(rtrim(v, '/'), ''), '/'); -- as paths of pages are stored
@@ -78,9 +78,15 @@ begin
 end
 $$;
 
--- Neither may a domain be another site's alias, nor an alias a domain. The lock makes the two looks one.
+-- Neither may a domain be another site's alias, nor an alias a domain; and neither looks like a property id, for
+-- all three are names of sites, and whoever took another's would take its traffic. The lock makes the looks one.
 create function site_name_check() returns trigger language plpgsql as $$
+declare
+    name text := case when tg_table_name = 'site' then to_jsonb(new) ->> 'domain' else to_jsonb(new) ->> 'value' end;
 begin
+    if name ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
+        raise exception '"%" is a property id, not a domain: give it as in "example.org"', name;
+    end if;
     perform pg_advisory_xact_lock(hashtext('footfall site names'));
     if tg_table_name = 'site' then
         if exists (select from site_rule where kind = 'alias' and value = new.domain) then
