@@ -166,19 +166,30 @@ test('what is of no site, and what cannot be read, is counted, too', async () =>
 });
 
 test('samples, at most one a second, say what it was, and hold no address', async () => {
-  const site = await siteWith([['ip', GB]]);
+  const site = await siteWith([['path', '/sampled']]);
   const headers = { Origin: 'https://o.example', 'User-Agent': 'Sampled/1.0' };
   const body = { u: `https://${site.domain}/sampled?q=1`, r: 'https://ref.example/from?secret=1' };
-  for (let i = 0; i < 40; i++) assert.equal((await send(site, { headers, body })).headers['x-footfall-dropped'], 'ip');
-  await counted(site, 'ip', 40);
+  for (let i = 0; i < 40; i++) assert.equal((await send(site, { headers, body })).headers['x-footfall-dropped'], 'path');
+  await counted(site, 'path', 40);
   const rows = samples(site);
   const seconds = Number(stack.sql('metrics', `select extract(epoch from max(ts) - min(ts)) + 1 from dropped_sample where site_id = ${site.site_id}`)[0][0]);
   assert.ok(rows.length >= 1 && rows.length <= seconds, `${rows.length} in ${seconds} s`);
-  for (const row of rows) assert.deepEqual(row, ['ip', site.domain, '/sampled', 'Sampled/1.0', 'https://ref.example/from', 'https://o.example']);
+  for (const row of rows) assert.deepEqual(row, ['path', site.domain, '/sampled', 'Sampled/1.0', 'https://ref.example/from', 'https://o.example']);
   const text = stack.sql('metrics', 'select s::text from dropped_sample s').join('\n');
   assert.ok(!text.includes(GB) && !text.includes('secret'));
   assert.equal(stack.events(site), 0, 'refused traffic is no event');
   assert.equal(stack.sql('metrics', `select count(*) from event where kind > 7`)[0][0], '0');
+});
+
+test('of who opted out there is no sample, of a refused address one without path, referrer and agent', async () => {
+  const site = await siteWith([['ip', GB]], { honour_dnt: true });
+  const body = { u: `https://${site.domain}/secret`, r: 'https://ref.example/secret' };
+  assert.equal((await send(site, { body, headers: { DNT: '1' } })).headers['x-footfall-dropped'], 'opt_out');
+  await counted(site, 'opt_out', 1);
+  assert.deepEqual(samples(site), []);
+  assert.equal((await send(site, { body, headers: { Origin: 'https://o.example' } })).headers['x-footfall-dropped'], 'ip');
+  await counted(site, 'ip', 1);
+  assert.deepEqual(samples(site), [['ip', site.domain, '', '', '', 'https://o.example']]);
 });
 
 test('sums are counted exactly once, whatever happens to the ingresses', async () => {
