@@ -250,6 +250,13 @@ static int take_all(struct intake *in, struct collected *c, struct http_request 
 	return 0;
 }
 
+/* Where a site lists origins, the scripts of others may not read what it answers. */
+static void hide_from_origin(struct http_request *req, const struct dropped_tally *dropped)
+{
+	if (dropped->reasons & 1U << DROPPED_ORIGIN)
+		http_clear_headers(req);
+}
+
 /* Take the event of a body that could be read. */
 static void collect_read(struct intake *in, struct collected *c, struct http_request *req)
 {
@@ -266,9 +273,7 @@ static void collect_read(struct intake *in, struct collected *c, struct http_req
 		intake_answer_unavailable(req, &err);
 		return;
 	}
-	/* Where a site lists origins, the scripts of others may not read what it answers. */
-	if (dropped.reasons & 1U << DROPPED_ORIGIN)
-		http_clear_headers(req);
+	hide_from_origin(req, &dropped);
 	if (dropped.count) {
 		snprintf(count, sizeof count, "%zu", dropped.count);
 		http_add_header(req, "x-plausible-dropped", count);
@@ -277,18 +282,31 @@ static void collect_read(struct intake *in, struct collected *c, struct http_req
 	http_answer(req, 202, "text/plain; charset=utf-8", SPAN("ok"));
 }
 
-/* A body that cannot be read counts for the site that it names, if that can be read. */
+/* A body that cannot be read counts for the sites that it names, if they can be read. What they
+ * refuse by the parts that are known counts as refused: whose origin or address it is, or who opted
+ * out, does not depend on the rest. */
 static void collect_bad(struct intake *in, struct collected *c, const struct object *body,
 	struct http_request *req, const char *field, const char *reason)
 {
 	struct dropped_tally dropped = { 0 };
-	struct site site, *known = NULL;
+	struct span rest = SPAN("");
+	struct site site;
 	struct err ignored;
 
-	if (body && !read_domains(c, body, &ignored) &&
-		snapshot_site(in->snapshot, next_name(&c->domains), &site))
-		known = &site;
-	intake_drop(in, &dropped, DROPPED_INVALID, known, &c->ev, &c->client);
+	if (body && !read_domains(c, body, &ignored))
+		rest = c->domains;
+	for (int n = 0; rest.len && n < DOMAINS_MOST; n++) {
+		enum dropped refused;
+
+		if (!snapshot_site(in->snapshot, next_name(&rest), &site))
+			continue;
+		refused = intake_refuse(in, &site, &c->ev, &c->client);
+		intake_drop(in, &dropped, refused ? refused : DROPPED_INVALID, &site, &c->ev,
+			&c->client);
+	}
+	if (!dropped.count)
+		intake_drop(in, &dropped, DROPPED_INVALID, NULL, &c->ev, &c->client);
+	hide_from_origin(req, &dropped);
 	intake_say_dropped(req, &dropped);
 	answer_invalid(req, field, reason);
 }

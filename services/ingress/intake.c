@@ -47,7 +47,7 @@ static enum event_bot bot_of(struct intake *in, const struct site *site, const s
 	return bots_know_referrer(in->bots, ev->referrer) ? EVENT_BOT_SPAM : EVENT_BOT_NONE;
 }
 
-static enum dropped rules_of_site(
+enum dropped intake_refuse(
 	struct intake *in, const struct site *site, struct event *ev, const struct client *client)
 {
 	const struct asked asked = { .from_page = client->from_page,
@@ -73,7 +73,7 @@ int intake_event(struct intake *in, const struct site *site, struct event *ev,
 	struct day day;
 	int rc = 0;
 
-	*refused = rules_of_site(in, site, ev, client);
+	*refused = intake_refuse(in, site, ev, client);
 	if (*refused)
 		return 0;
 	if (client->id.len > EVENT_VISITOR_MOST)

@@ -49,6 +49,10 @@ struct client {
 /* What a request from a page says of its sender, but for address and id. */
 struct client intake_client(const struct http_request *req, const char *way);
 
+/* Whether the site refuses it, by what is known of ev, whose bot is set. */
+enum dropped intake_refuse(
+	struct intake *in, const struct site *site, struct event *ev, const struct client *client);
+
 /* Complete ev (site_id, visitor, address, address_date, bot are set here) for `site` and append it.
  * The event is safe only after journal_wait(). The client's id counts on dates of a persistent
  * identity. 0 with *refused: the site does not want it, and it was not appended; else *refused is

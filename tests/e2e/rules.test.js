@@ -105,6 +105,29 @@ test('with no rules every origin is taken, localhost and none, too, and what bot
   assert.deepEqual(bots, [['0', '5'], ['1', '1'], ['2', '1'], ['3', '1'], ['5', '1']]); // proto/event.md
 });
 
+test('what cannot be read is checked against the rules, too, by what is known of it', async () => {
+  const site = await siteWith([['origin', 'https://ok.example'], ['ip', GB]], { honour_dnt: true });
+  const open = await siteWith([]);
+  const cases = [
+    [{ headers: { Origin: 'https://evil.example' } }, 'origin', undefined],
+    [{ headers: { Origin: 'https://evil.example' }, body: { d: `${open.domain},${site.domain}` } }, 'invalid, origin', undefined],
+    [{ headers: { Origin: 'https://ok.example', DNT: '1' } }, 'opt_out', '*'],
+    [{ headers: { Origin: 'https://ok.example' } }, 'ip', '*'],
+    [{ headers: { Origin: 'https://ok.example' }, address: US }, 'invalid', '*'],
+  ];
+  for (const [way, reason, allowed] of cases) {
+    for (const wrong of [{ u: 'nonsense' }, { n: 'x'.repeat(121) }, { id: 'x'.repeat(201) }]) {
+      const answer = await send(site, { ...way, body: { ...way.body, ...wrong } });
+      assert.equal(answer.status, 400, JSON.stringify(wrong));
+      assert.equal(answer.headers['x-footfall-dropped'], reason);
+      assert.equal(answer.headers['access-control-allow-origin'], allowed);
+    }
+  }
+  await counted(site, 'origin', 6);
+  await counted(site, 'invalid', 3);
+  await counted(open, 'invalid', 3);
+});
+
 test('a preflight answers any origin, also one that is refused, and never with credentials', async () => {
   await siteWith([['origin', 'https://ok.example']]);
   const answer = await request(`${stack.url}/api/event`, { method: 'OPTIONS', headers: { Origin: 'https://evil.example', 'Access-Control-Request-Method': 'POST', 'Access-Control-Request-Headers': 'content-type' } });
