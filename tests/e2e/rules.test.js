@@ -177,6 +177,40 @@ test('a server is told of each event that the site refuses; rules about origins 
   assert.equal(refused.headers['x-footfall-dropped'], 'key');
 });
 
+test('what is answered 503 is not counted: it is sent again', async () => {
+  const site = await siteWith([['ip', GB]]);
+  const event = (more) => ({ name: 'pageview', url: '/page', property_id: site.property_id, user_agent: AGENT, ...more });
+  const call = (ingress) => request(`http://127.0.0.1:${stack.port + 10 + ingress}/api/v1/events`, { method: 'POST', headers: { Authorization: `Bearer ${ingest}` },
+    body: JSON.stringify([event({ ip: GB }), event({ ip: GB }), event({ ip: US, timestamp: '2019-07-01T12:00:00Z' })]) });
+  stack.sql('app', 'alter function day_key_for(date) rename to day_key_away'); // no key of a past day is to be had
+  for (const ingress of [0, 1]) {
+    const answer = await call(ingress);
+    assert.equal(answer.status, 503);
+    assert.equal(answer.headers['x-footfall-dropped'], undefined);
+  }
+  stack.sql('app', 'alter function day_key_away(date) rename to day_key_for');
+  const answer = await waitFor(async () => {
+    const now = await call(0);
+    return now.status === 200 && now;
+  }, 'keys again');
+  assert.deepEqual([answer.json.accepted, answer.json.dropped], [1, 2]);
+  await call(1).then((one) => assert.equal(one.status, 200));
+  await waitFor(() => (sums(site).ip ?? 0) >= 4, 'the sums');
+  assert.equal(sums(site).ip, 4);
+  const recent = await Promise.all([0, 1].map((n) => request(`http://127.0.0.1:${stack.port + 50 + n}/recent?site=${site.site_id}`)));
+  assert.deepEqual(recent.map((one) => one.json.map((of) => of.reason)), [[undefined, 'ip', 'ip'], [undefined, 'ip', 'ip']], 'the latest first');
+});
+
+test('a body that is too large is counted as invalid, and said', async () => {
+  const before = sums().invalid ?? 0;
+  for (const [path, size, headers] of [['/api/event', (64 << 10) + 1, {}], ['/api/v1/events', (2 << 20) + 1, { Authorization: `Bearer ${ingest}` }]]) {
+    const answer = await request(`http://127.0.0.1:${stack.port + 10}${path}`, { method: 'POST', headers, body: 'x'.repeat(size) });
+    assert.equal(answer.status, 413);
+    assert.equal(answer.headers['x-footfall-dropped'], 'invalid', path);
+  }
+  await waitFor(() => sums().invalid >= before + 2, 'both are counted');
+});
+
 test('what is of no site, and what cannot be read, is counted, too', async () => {
   const site = await siteWith([]);
   const before = sums()?.unknown_site ?? 0;
