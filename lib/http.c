@@ -150,38 +150,52 @@ static int body_buffer(struct http_request *req, size_t len, char **buffer)
 	return *buffer ? 0 : -ENOBUFS;
 }
 
-int http_body(struct http_request *req, size_t most, struct span *body)
+int http_read_body(struct http_request *req, size_t most, struct span *body)
 {
 	long long len = req->info->content_length;
 	size_t have = 0;
 	char *buffer;
 
-	if (len < 0) {
-		http_answer_error(req, 411, "a Content-Length is needed");
+	if (len < 0)
 		return -EINVAL;
-	}
-	if ((unsigned long long)len > most) {
-		mg_disable_connection_keep_alive(req->conn); /* the rest is not read */
-		http_answer_error(req, 413, "the body has more than %zu bytes", most);
+	if ((unsigned long long)len > most)
 		return -EMSGSIZE;
-	}
-	if (body_buffer(req, (size_t)len, &buffer)) {
-		http_add_header(req, "Retry-After", "1");
-		mg_disable_connection_keep_alive(req->conn);
-		http_answer_error(req, 503, "too many large bodies at once");
+	if (body_buffer(req, (size_t)len, &buffer))
 		return -ENOBUFS;
-	}
 	while (have < (size_t)len) {
 		int n = mg_read(req->conn, buffer + have, (size_t)len - have);
 
-		if (n <= 0) {
-			http_answer_error(req, 400, "the body was cut short");
+		if (n <= 0)
 			return -EPIPE;
-		}
 		have += (size_t)n;
 	}
 	*body = (struct span){ buffer, have };
 	return 0;
+}
+
+void http_answer_no_body(struct http_request *req, int rc, size_t most)
+{
+	if (rc == -EMSGSIZE || rc == -ENOBUFS) /* it is not read */
+		mg_disable_connection_keep_alive(req->conn);
+	if (rc == -EINVAL) {
+		http_answer_error(req, 411, "a Content-Length is needed");
+	} else if (rc == -EMSGSIZE) {
+		http_answer_error(req, 413, "the body has more than %zu bytes", most);
+	} else if (rc == -ENOBUFS) {
+		http_add_header(req, "Retry-After", "1");
+		http_answer_error(req, 503, "too many large bodies at once");
+	} else {
+		http_answer_error(req, 400, "the body was cut short");
+	}
+}
+
+int http_body(struct http_request *req, size_t most, struct span *body)
+{
+	int rc = http_read_body(req, most, body);
+
+	if (rc)
+		http_answer_no_body(req, rc, most);
+	return rc;
 }
 
 /* Append s to a text of len bytes, for which there is room. */

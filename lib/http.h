@@ -75,6 +75,11 @@ struct span http_bearer(const struct http_request *req);
  * large ones at once) and the handler just returns. */
 int http_body(struct http_request *req, size_t most, struct span *body) MUST_CHECK;
 
+/* The two halves of http_body(), for who has headers to add to the answer: -EINVAL no length,
+ * -EMSGSIZE too large, -EPIPE cut short, -ENOBUFS too many at once; then http_answer_no_body(). */
+int http_read_body(struct http_request *req, size_t most, struct span *body) MUST_CHECK;
+void http_answer_no_body(struct http_request *req, int rc, size_t most);
+
 /* A further header of the answer to come; name and value without line breaks. At most 8. */
 void http_add_header(struct http_request *req, const char *name, const char *value);
 /* Take back those that were added. */

@@ -82,11 +82,16 @@ static int read_list(struct dict *domains, const char *path, struct err *err)
 int spam_open(struct spam **out, const char *path, struct err *err)
 {
 	struct spam *spam = calloc(1, sizeof *spam);
+	pthread_rwlockattr_t attr;
 	int rc = 0;
 
 	if (!spam)
 		return err_set(err, -ENOMEM, "referrer spam list");
-	pthread_rwlock_init(&spam->lock, NULL);
+	/* The default lets those who ask keep a new list out for as long as they overlap. */
+	pthread_rwlockattr_init(&attr);
+	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&spam->lock, &attr);
+	pthread_rwlockattr_destroy(&attr);
 	spam->path = strdup(path);
 	if (!spam->path)
 		rc = err_set(err, -ENOMEM, "referrer spam list");

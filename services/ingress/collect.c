@@ -210,10 +210,10 @@ static struct span next_name(struct span *domains)
 	return name;
 }
 
-/* Send the event to each site it names; what is not taken is in *dropped. An error: none can be
+/* Send the event to each site it names; what becomes of it is in *tally. An error: none can be
  * taken now, and none was (-EREMOTEIO: or was it). */
 static int take_all(struct intake *in, struct collected *c, struct http_request *req,
-	struct dropped_tally *dropped, struct err *err)
+	struct tally *tally, struct err *err)
 {
 	struct journal_ticket ticket = { 0 };
 	struct span rest = c->domains;
@@ -234,13 +234,15 @@ static int take_all(struct intake *in, struct collected *c, struct http_request 
 				refused = intake_event_is_bad(rc) ? DROPPED_INVALID
 								  : DROPPED_UNAVAILABLE;
 		}
-		if (refused)
-			intake_drop(in, dropped, refused, known, &c->ev, &c->client);
-		else
+		if (refused) {
+			intake_drop(in, tally, refused, known, &c->ev, &c->client);
+		} else {
+			intake_take(tally, known, &c->ev);
 			taken++;
+		}
 	}
 	if (span_trim(rest).len)
-		intake_drop(in, dropped, DROPPED_TOO_MANY_SITES, NULL, &c->ev, &c->client);
+		intake_drop(in, tally, DROPPED_TOO_MANY_SITES, NULL, &c->ev, &c->client);
 	if (taken) {
 		rc = journal_wait(in->journal, ticket, err);
 		if (rc) /* of several some may be of an earlier flush, and kept */
@@ -250,46 +252,64 @@ static int take_all(struct intake *in, struct collected *c, struct http_request 
 	return 0;
 }
 
+/* Where a site lists origins, the scripts of others may not read what it answers. */
+static void hide_from_origin(struct http_request *req, const struct tally *tally)
+{
+	if (tally->reasons & 1U << DROPPED_ORIGIN)
+		http_clear_headers(req);
+}
+
 /* Take the event of a body that could be read. */
 static void collect_read(struct intake *in, struct collected *c, struct http_request *req)
 {
-	struct dropped_tally dropped = { 0 };
+	struct tally tally = { 0 };
 	struct err err = { 0 };
 	char count[24];
-	int rc = take_all(in, c, req, &dropped, &err);
+	int rc = take_all(in, c, req, &tally, &err);
 
-	if (rc == -EREMOTEIO) {
-		http_drop(req);
-		return;
-	}
 	if (rc) {
-		intake_answer_unavailable(req, &err);
+		intake_forget(&tally);
+		if (rc == -EREMOTEIO)
+			http_drop(req);
+		else
+			intake_answer_unavailable(req, &err);
 		return;
 	}
-	/* Where a site lists origins, the scripts of others may not read what it answers. */
-	if (dropped.reasons & 1U << DROPPED_ORIGIN)
-		http_clear_headers(req);
-	if (dropped.count) {
-		snprintf(count, sizeof count, "%zu", dropped.count);
+	hide_from_origin(req, &tally);
+	if (tally.dropped) {
+		snprintf(count, sizeof count, "%zu", tally.dropped);
 		http_add_header(req, "x-plausible-dropped", count);
-		intake_say_dropped(req, &dropped);
 	}
+	intake_end(in, req, &tally, &c->client);
 	http_answer(req, 202, "text/plain; charset=utf-8", SPAN("ok"));
 }
 
-/* A body that cannot be read counts for the site that it names, if that can be read. */
+/* A body that cannot be read counts for the sites that it names, if they can be read. What they
+ * refuse by the parts that are known counts as refused: whose origin or address it is, or who opted
+ * out, does not depend on the rest. */
 static void collect_bad(struct intake *in, struct collected *c, const struct object *body,
 	struct http_request *req, const char *field, const char *reason)
 {
-	struct dropped_tally dropped = { 0 };
-	struct site site, *known = NULL;
+	struct tally tally = { 0 };
+	struct span rest = SPAN("");
+	struct site site;
 	struct err ignored;
 
-	if (body && !read_domains(c, body, &ignored) &&
-		snapshot_site(in->snapshot, next_name(&c->domains), &site))
-		known = &site;
-	intake_drop(in, &dropped, DROPPED_INVALID, known, &c->ev, &c->client);
-	intake_say_dropped(req, &dropped);
+	if (body && !read_domains(c, body, &ignored))
+		rest = c->domains;
+	for (int n = 0; rest.len && n < DOMAINS_MOST; n++) {
+		enum dropped refused;
+
+		if (!snapshot_site(in->snapshot, next_name(&rest), &site))
+			continue;
+		refused = intake_refuse(in, &site, &c->ev, &c->client);
+		intake_drop(
+			in, &tally, refused ? refused : DROPPED_INVALID, &site, &c->ev, &c->client);
+	}
+	if (!tally.dropped)
+		intake_drop(in, &tally, DROPPED_INVALID, NULL, &c->ev, &c->client);
+	hide_from_origin(req, &tally);
+	intake_end(in, req, &tally, &c->client);
 	answer_invalid(req, field, reason);
 }
 
@@ -301,17 +321,14 @@ void collect_event(struct http_request *req, void *service)
 	struct err err = { 0 };
 	const char *field;
 	struct span text;
-	struct dropped_tally ignored = { 0 };
 	int rc;
 
 	intake_allow_any_origin(req);
 	memset(&c.ev, 0, sizeof c.ev);
 	c.props = c.metadata = NULL;
 	read_headers(&c, req);
-	if (http_body(req, HTTP_BODY_SMALL, &text)) {
-		intake_drop(in, &ignored, DROPPED_INVALID, NULL, NULL, &c.client);
+	if (intake_body(in, req, HTTP_BODY_SMALL, &text, &c.client))
 		return;
-	}
 	if (snapshot_ready(in->snapshot, &err)) {
 		intake_answer_unavailable(req, &err);
 		return;

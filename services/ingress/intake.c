@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "lib/log.h"
 #include "lib/secret.h"
@@ -47,7 +49,7 @@ static enum event_bot bot_of(struct intake *in, const struct site *site, const s
 	return bots_know_referrer(in->bots, ev->referrer) ? EVENT_BOT_SPAM : EVENT_BOT_NONE;
 }
 
-static enum dropped rules_of_site(
+enum dropped intake_refuse(
 	struct intake *in, const struct site *site, struct event *ev, const struct client *client)
 {
 	const struct asked asked = { .from_page = client->from_page,
@@ -73,7 +75,7 @@ int intake_event(struct intake *in, const struct site *site, struct event *ev,
 	struct day day;
 	int rc = 0;
 
-	*refused = rules_of_site(in, site, ev, client);
+	*refused = intake_refuse(in, site, ev, client);
 	if (*refused)
 		return 0;
 	if (client->id.len > EVENT_VISITOR_MOST)
@@ -104,36 +106,144 @@ int intake_event(struct intake *in, const struct site *site, struct event *ev,
 		rc = journal_append(in->journal, (uint8_t)(site->id % RECORD_LANES),
 			(struct span){ wire.data, wire.size }, ticket, err);
 	msgpack_sbuffer_destroy(&wire);
-	if (!rc)
-		recents_add(in->recents, site->id, client->way, DROPPED_NONE, ev, client->origin);
 	return rc;
 }
 
-void intake_drop(struct intake *in, struct dropped_tally *tally, enum dropped reason,
-	const struct site *site, const struct event *ev, const struct client *client)
+/* Of one event. */
+struct tallied {
+	uint32_t site_id;
+	enum dropped reason; /* DROPPED_NONE: it was taken */
+	bool is_recent;
+	struct event *ev; /* with what is kept of it; NULL: nothing */
+};
+
+static void text_copy(struct span *to, struct span text, char **bytes)
+{
+	if (text.len)
+		memcpy(*bytes, text.ptr, text.len);
+	*to = (struct span){ *bytes, text.len };
+	*bytes += text.len;
+}
+
+/* What refusals and recents keep of an event, in one piece of memory. */
+static struct event *event_copy(const struct event *ev)
+{
+	struct event *copy = malloc(sizeof *copy + ev->name.len + ev->host.len + ev->path.len +
+				    ev->referrer.len + ev->user_agent.len);
+	char *bytes = (char *)(copy + 1);
+
+	if (!copy)
+		return NULL;
+	*copy = (struct event){
+		.id = ev->id, .visitor = ev->visitor, .kind = ev->kind, .bot = ev->bot
+	};
+	text_copy(&copy->name, ev->name, &bytes);
+	text_copy(&copy->host, ev->host, &bytes);
+	text_copy(&copy->path, ev->path, &bytes);
+	text_copy(&copy->referrer, ev->referrer, &bytes);
+	text_copy(&copy->user_agent, ev->user_agent, &bytes);
+	return copy;
+}
+
+static void outcome_count(struct intake *in, const struct tallied *one, const struct client *client)
 {
 	static const struct event nothing;
 
-	tally->count++;
-	tally->reasons |= 1U << reason;
-	atomic_fetch_add(&in->rejected, 1);
-	refusals_add(in->refusals, site ? site->id : 0, reason, ev, client->origin);
-	if (site)
-		recents_add(in->recents, site->id, client->way, reason, ev ? ev : &nothing,
-			client->origin);
+	if (one->reason) {
+		atomic_fetch_add(&in->rejected, 1);
+		refusals_add(in->refusals, one->site_id, one->reason, one->ev, client->origin);
+	}
+	if (one->is_recent)
+		recents_add(in->recents, one->site_id, client->way, one->reason,
+			one->ev ? one->ev : &nothing, client->origin);
 }
 
-void intake_say_dropped(struct http_request *req, const struct dropped_tally *tally)
+static struct tallied *outcome_place(struct tally *tally)
+{
+	if (tally->count == tally->size) {
+		size_t size = tally->size ? 4 * tally->size : 1;
+		void *grown = realloc(tally->outcomes, size * sizeof *tally->outcomes);
+
+		if (!grown)
+			return NULL;
+		tally->outcomes = grown;
+		tally->size = size;
+	}
+	return &tally->outcomes[tally->count++];
+}
+
+void intake_take(struct tally *tally, const struct site *site, const struct event *ev)
+{
+	struct tallied *one = NULL;
+	struct event *copy = NULL;
+
+	if (tally->told[0]++ < RECENTS_OF_SITE)
+		copy = event_copy(ev);
+	if (copy)
+		one = outcome_place(tally);
+	if (one)
+		*one = (struct tallied){ .site_id = site->id, .is_recent = true, .ev = copy };
+	else
+		free(copy);
+}
+
+void intake_drop(struct intake *in, struct tally *tally, enum dropped reason,
+	const struct site *site, const struct event *ev, const struct client *client)
+{
+	struct tallied one = { .site_id = site ? site->id : 0, .reason = reason };
+	struct tallied *place = outcome_place(tally);
+
+	tally->dropped++;
+	tally->reasons |= 1U << reason;
+	if (!place) { /* rather twice than never */
+		outcome_count(in, &one, client);
+		return;
+	}
+	if (tally->told[1]++ < RECENTS_OF_SITE) {
+		one.is_recent = site != NULL;
+		one.ev = ev ? event_copy(ev) : NULL;
+	}
+	*place = one;
+}
+
+void intake_forget(struct tally *tally)
+{
+	for (size_t i = 0; i < tally->count; i++)
+		free(tally->outcomes[i].ev);
+	free(tally->outcomes);
+	*tally = (struct tally){ 0 };
+}
+
+void intake_end(struct intake *in, struct http_request *req, struct tally *tally,
+	const struct client *client)
 {
 	char text[DROPPED_REASONS * (DROPPED_WORD_MOST + 2)] = "";
 	size_t len = 0;
 
+	for (size_t i = 0; i < tally->count; i++)
+		outcome_count(in, &tally->outcomes[i], client);
 	for (int reason = 1; reason < DROPPED_REASONS; reason++)
 		if (tally->reasons & 1U << reason)
 			len += (size_t)snprintf(text + len, sizeof text - len, "%s%s",
 				len ? ", " : "", dropped_word((enum dropped)reason));
 	if (len)
 		http_add_header(req, "x-footfall-dropped", text);
+	intake_forget(tally);
+}
+
+int intake_body(struct intake *in, struct http_request *req, size_t most, struct span *body,
+	const struct client *client)
+{
+	struct tally tally = { 0 };
+	int rc = http_read_body(req, most, body);
+
+	if (rc && rc != -ENOBUFS) {
+		intake_drop(in, &tally, DROPPED_INVALID, NULL, NULL, client);
+		intake_end(in, req, &tally, client);
+	}
+	if (rc)
+		http_answer_no_body(req, rc, most);
+	return rc;
 }
 
 void intake_answer_unavailable(struct http_request *req, const struct err *err)

@@ -49,6 +49,10 @@ struct client {
 /* What a request from a page says of its sender, but for address and id. */
 struct client intake_client(const struct http_request *req, const char *way);
 
+/* Whether the site refuses it, by what is known of ev, whose bot is set. */
+enum dropped intake_refuse(
+	struct intake *in, const struct site *site, struct event *ev, const struct client *client);
+
 /* Complete ev (site_id, visitor, address, address_date, bot are set here) for `site` and append it.
  * The event is safe only after journal_wait(). The client's id counts on dates of a persistent
  * identity. 0 with *refused: the site does not want it, and it was not appended; else *refused is
@@ -58,25 +62,42 @@ int intake_event(struct intake *in, const struct site *site, struct event *ev,
 	const struct client *client, struct journal_ticket *ticket, enum dropped *refused,
 	struct err *err) MUST_CHECK;
 
-/* What was not taken of a request, for its answer. */
-struct dropped_tally {
-	size_t count;
+/* What became of the events of a request. It counts with the answer, and not at all when that is
+ * 503 or none: then the request is sent again, and would count twice. */
+struct tally {
+	size_t dropped;
 	unsigned reasons; /* bits */
+	struct tallied *outcomes;
+	size_t count, size;
+	size_t told[2]; /* of those taken and dropped so many have their texts */
 };
 
-/* Count an event that was not taken, whoever decided that. site NULL: none that is known; ev NULL:
- * nothing of it could be read. */
-void intake_drop(struct intake *in, struct dropped_tally *tally, enum dropped reason,
+/* Note an event that was appended for a site, or that was not taken, whoever decided that. site
+ * NULL: none that is known; ev NULL: nothing of it could be read. Of the first RECENTS_OF_SITE of a
+ * request the texts are kept until it is answered, to serve as samples and recents: so many of a
+ * thousand tell as much, and memory stays bounded. */
+void intake_take(struct tally *tally, const struct site *site, const struct event *ev);
+void intake_drop(struct intake *in, struct tally *tally, enum dropped reason,
 	const struct site *site, const struct event *ev, const struct client *client);
 
-/* x-footfall-dropped: the reasons' words, separated by commas. Nothing when all was taken. */
-void intake_say_dropped(struct http_request *req, const struct dropped_tally *tally);
+/* Count what was noted, and say what was dropped in the answer to come. x-footfall-dropped: the
+ * reasons' words, separated by commas. Nothing when all was taken. Frees the tally. */
+void intake_end(struct intake *in, struct http_request *req, struct tally *tally,
+	const struct client *client);
+
+/* Free the tally of a request that will be sent again. */
+void intake_forget(struct tally *tally);
 
 /* Whether rc of the above is about the one event, and not about us. */
 static inline bool intake_event_is_bad(int rc)
 {
 	return rc == -EINVAL || rc == -EMSGSIZE;
 }
+
+/* http_body(); a body that cannot be taken counts as invalid, but for one that may be sent again.
+ */
+int intake_body(struct intake *in, struct http_request *req, size_t most, struct span *body,
+	const struct client *client) MUST_CHECK;
 
 /* Answer 503: nothing of this request was kept, try again. */
 void intake_answer_unavailable(struct http_request *req, const struct err *err);

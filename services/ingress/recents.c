@@ -81,6 +81,20 @@ static void keep_text(char *to, size_t size, struct span text)
 	to[text.len] = '\0';
 }
 
+/* Who opted out is only counted, and of an address that is refused it is not told what it did. */
+static void keep_texts(struct recent *one, const struct event *ev, struct span origin)
+{
+	const struct span none = SPAN("");
+	bool some = one->reason != DROPPED_OPT_OUT, all = some && one->reason != DROPPED_IP;
+
+	keep_text(one->name, sizeof one->name, some ? ev->name : none);
+	keep_text(one->host, sizeof one->host, some ? ev->host : none);
+	keep_text(one->path, sizeof one->path, all ? ev->path : none);
+	keep_text(one->referrer, sizeof one->referrer, all ? ev->referrer : none);
+	keep_text(one->agent, sizeof one->agent, all ? ev->user_agent : none);
+	keep_text(one->origin, sizeof one->origin, some ? origin : none);
+}
+
 void recents_add(struct recents *r, uint32_t site_id, const char *way, enum dropped reason,
 	const struct event *ev, struct span origin)
 {
@@ -99,12 +113,7 @@ void recents_add(struct recents *r, uint32_t site_id, const char *way, enum drop
 		one->kind = ev->kind;
 		one->bot = ev->bot;
 		one->reason = (uint8_t)reason;
-		keep_text(one->name, sizeof one->name, ev->name);
-		keep_text(one->host, sizeof one->host, ev->host);
-		keep_text(one->path, sizeof one->path, ev->path);
-		keep_text(one->referrer, sizeof one->referrer, ev->referrer);
-		keep_text(one->agent, sizeof one->agent, ev->user_agent);
-		keep_text(one->origin, sizeof one->origin, origin);
+		keep_texts(one, ev, origin);
 	}
 	pthread_mutex_unlock(&r->lock);
 }

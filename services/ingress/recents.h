@@ -19,7 +19,8 @@ void recents_close(struct recents **recents);
 
 /* Note one event of a request, which is forgotten when 50 more have come, or when as many other
  * sites were sent to since. way: the path it came by (lasting). ev may hold less than a whole
- * event; DROPPED_NONE: it was accepted. Texts are cut. */
+ * event; DROPPED_NONE: it was accepted. Texts are cut; of who opted out none are
+ * kept, and of an address that is refused neither path, referrer nor agent. */
 void recents_add(struct recents *r, uint32_t site_id, const char *way, enum dropped reason,
 	const struct event *ev, struct span origin);
 

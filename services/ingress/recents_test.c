@@ -87,16 +87,44 @@ static void what_was_refused_has_its_reason_and_no_visitor(void **state)
 	json_t *list;
 
 	(void)state;
-	recents_add(recents, 7, "/api/event", DROPPED_IP, &ev, SPAN("https://o.example"));
+	recents_add(recents, 7, "/api/event", DROPPED_PATH, &ev, SPAN("https://o.example"));
 	list = recents_json(recents, 7);
 	one = json_array_get(list, 0);
-	assert_string_equal(json_string_value(json_object_get(one, "reason")), "ip");
+	assert_string_equal(json_string_value(json_object_get(one, "reason")), "path");
 	assert_string_equal(json_string_value(json_object_get(one, "bot")), "prefetch");
 	assert_string_equal(json_string_value(json_object_get(one, "origin")), "https://o.example");
 	assert_string_equal(json_string_value(json_object_get(one, "agent")), "Agent");
 	assert_null(json_object_get(one, "visitor"));
 	assert_null(json_object_get(one, "id"));
 	json_decref(list);
+}
+
+static void of_who_opted_out_or_comes_from_a_refused_address_it_is_not_told_what_they_did(
+	void **state)
+{
+	const struct event ev = { .kind = EVENT_PAGEVIEW,
+		.name = SPAN("n"),
+		.host = SPAN("h.example"),
+		.path = SPAN("/p"),
+		.referrer = SPAN("https://r.example/"),
+		.user_agent = SPAN("Agent") };
+	const char *const texts[] = { "path", "referrer", "agent", "name", "host", "origin" };
+	const enum dropped reasons[] = { DROPPED_OPT_OUT, DROPPED_IP };
+	const size_t left_out[] = { 6, 3 };
+	json_t *list;
+
+	(void)state;
+	for (size_t n = 0; n < 2; n++) {
+		recents_add(recents, 7, "/api/event", reasons[n], &ev, SPAN("https://o.example"));
+		list = recents_json(recents, 7);
+		assert_string_equal(
+			json_string_value(json_object_get(json_array_get(list, 0), "reason")),
+			dropped_word(reasons[n]));
+		for (size_t i = 0; i < 6; i++)
+			assert_int_equal(!json_object_get(json_array_get(list, 0), texts[i]),
+				i < left_out[n]);
+		json_decref(list);
+	}
 }
 
 int main(void)
@@ -108,6 +136,9 @@ int main(void)
 			the_site_that_was_sent_to_longest_ago_makes_room, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			what_was_refused_has_its_reason_and_no_visitor, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			of_who_opted_out_or_comes_from_a_refused_address_it_is_not_told_what_they_did,
+			setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -117,14 +117,17 @@ static bool sample_put(struct refusals *r, const struct site_refusals *site, int
 		.count = 1,
 		.is_sample = true,
 		.origin = origin };
+	bool by_address = reason == DROPPED_IP;
 
-	if (ev) {
+	if (reason == DROPPED_OPT_OUT)
+		return false;
+	if (ev)
 		sample.host = ev->host;
+	if (ev && !by_address)
 		sample.agent = ev->user_agent;
-	}
 	/* Which pages people see who send to no site of ours, or to one that was removed, is not
-	 * ours to keep. */
-	if (ev && site->site_id) {
+	 * ours to keep; nor is what they do who are told apart by their address. */
+	if (ev && site->site_id && !by_address) {
 		sample.path = ev->path;
 		sample.referrer = ev->referrer;
 	}

@@ -19,7 +19,8 @@ void refusals_close(struct refusals **refusals);
 
 /* Count one request, or one event of a request, of a site (0: of none that is known). The texts of
  * ev (host, path, agent, referrer; NULL: none could be read) and its origin serve as a sample; of
- * no known site only host, agent and origin. */
+ * no known site only host, agent and origin, of an address that is refused only host and origin, of
+ * who opted out none at all. */
 void refusals_add(struct refusals *r, uint32_t site_id, enum dropped reason, const struct event *ev,
 	struct span origin);
 

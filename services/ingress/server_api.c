@@ -25,8 +25,8 @@ struct call {
 	struct span key, request_id;
 	struct journal_ticket ticket;
 	size_t count, accepted, rejected, dropped, unavailable;
-	struct dropped_tally tally; /* all that were not taken for good */
-	json_t *results;            /* those not accepted */
+	struct tally tally; /* but for those that are to be sent again */
+	json_t *results;    /* those not accepted */
 	struct err unavailable_err;
 	char last_name[254]; /* of a site: most calls name the same one a thousand times */
 	struct site last_site;
@@ -298,6 +298,7 @@ static void call_event(struct call *call, struct span text, size_t *used)
 	else
 		rc = take_one(call, &s, &object, &err);
 	if (!rc && !s.refused) {
+		intake_take(&call->tally, s.site, &s.ev);
 		call->accepted++;
 	} else if (!rc) {
 		call->dropped++;
@@ -396,6 +397,9 @@ static int call_lines(struct call *call, struct span text, struct err *err)
 	return 0;
 }
 
+/* What recents and refusals are told of who sent events. */
+static const struct client nobody = { .way = "/api/v1/events" };
+
 static void answer(struct http_request *req, struct call *call)
 {
 	atomic_fetch_add(&call->in->accepted, (long long)call->accepted);
@@ -406,7 +410,7 @@ static void answer(struct http_request *req, struct call *call)
 	}
 	if (call->unavailable)
 		call->tally.reasons |= 1U << DROPPED_UNAVAILABLE;
-	intake_say_dropped(req, &call->tally);
+	intake_end(call->in, req, &call->tally, &nobody);
 	http_answer_json(req, 200,
 		json_pack("{sIsIsIsIso}", "accepted", (json_int_t)call->accepted, "rejected",
 			(json_int_t)call->rejected, "dropped", (json_int_t)call->dropped,
@@ -415,7 +419,6 @@ static void answer(struct http_request *req, struct call *call)
 
 void server_api_events(struct http_request *req, void *service)
 {
-	static const struct client nobody = { .way = "/api/v1/events" };
 	struct call call = { .in = service, .key = http_bearer(req) };
 	struct err err = { 0 };
 	struct span text, lead;
@@ -428,14 +431,14 @@ void server_api_events(struct http_request *req, void *service)
 	}
 	if (!call.key.len || !snapshot_key_allows(call.in->snapshot, call.key, 0)) {
 		intake_drop(call.in, &call.tally, DROPPED_KEY, NULL, NULL, &nobody);
-		intake_say_dropped(req, &call.tally);
+		intake_end(call.in, req, &call.tally, &nobody);
 		http_add_header(req, "WWW-Authenticate", "Bearer");
 		http_answer_error(req, 401,
 			"a key with the scope \"ingest\" is needed: "
 			"Authorization: Bearer KEY");
 		return;
 	}
-	if (http_body(req, BODY_MOST, &text))
+	if (intake_body(call.in, req, BODY_MOST, &text, &nobody))
 		return;
 	http_client(req, &from_proxy);
 	if (from_proxy)
@@ -456,9 +459,10 @@ void server_api_events(struct http_request *req, void *service)
 		intake_answer_unavailable(req, &err);
 	} else if (rc) {
 		intake_drop(call.in, &call.tally, DROPPED_INVALID, NULL, NULL, &nobody);
-		intake_say_dropped(req, &call.tally);
+		intake_end(call.in, req, &call.tally, &nobody);
 		http_answer_error(req, 400, "%s", err.msg);
 	} else {
 		answer(req, &call);
 	}
+	intake_forget(&call.tally); /* what was answered 503 or not at all */
 }

@@ -105,6 +105,29 @@ test('with no rules every origin is taken, localhost and none, too, and what bot
   assert.deepEqual(bots, [['0', '5'], ['1', '1'], ['2', '1'], ['3', '1'], ['5', '1']]); // proto/event.md
 });
 
+test('what cannot be read is checked against the rules, too, by what is known of it', async () => {
+  const site = await siteWith([['origin', 'https://ok.example'], ['ip', GB]], { honour_dnt: true });
+  const open = await siteWith([]);
+  const cases = [
+    [{ headers: { Origin: 'https://evil.example' } }, 'origin', undefined],
+    [{ headers: { Origin: 'https://evil.example' }, body: { d: `${open.domain},${site.domain}` } }, 'invalid, origin', undefined],
+    [{ headers: { Origin: 'https://ok.example', DNT: '1' } }, 'opt_out', '*'],
+    [{ headers: { Origin: 'https://ok.example' } }, 'ip', '*'],
+    [{ headers: { Origin: 'https://ok.example' }, address: US }, 'invalid', '*'],
+  ];
+  for (const [way, reason, allowed] of cases) {
+    for (const wrong of [{ u: 'nonsense' }, { n: 'x'.repeat(121) }, { id: 'x'.repeat(201) }]) {
+      const answer = await send(site, { ...way, body: { ...way.body, ...wrong } });
+      assert.equal(answer.status, 400, JSON.stringify(wrong));
+      assert.equal(answer.headers['x-footfall-dropped'], reason);
+      assert.equal(answer.headers['access-control-allow-origin'], allowed);
+    }
+  }
+  await counted(site, 'origin', 6);
+  await counted(site, 'invalid', 3);
+  await counted(open, 'invalid', 3);
+});
+
 test('a preflight answers any origin, also one that is refused, and never with credentials', async () => {
   await siteWith([['origin', 'https://ok.example']]);
   const answer = await request(`${stack.url}/api/event`, { method: 'OPTIONS', headers: { Origin: 'https://evil.example', 'Access-Control-Request-Method': 'POST', 'Access-Control-Request-Headers': 'content-type' } });
@@ -154,6 +177,40 @@ test('a server is told of each event that the site refuses; rules about origins 
   assert.equal(refused.headers['x-footfall-dropped'], 'key');
 });
 
+test('what is answered 503 is not counted: it is sent again', async () => {
+  const site = await siteWith([['ip', GB]]);
+  const event = (more) => ({ name: 'pageview', url: '/page', property_id: site.property_id, user_agent: AGENT, ...more });
+  const call = (ingress) => request(`http://127.0.0.1:${stack.port + 10 + ingress}/api/v1/events`, { method: 'POST', headers: { Authorization: `Bearer ${ingest}` },
+    body: JSON.stringify([event({ ip: GB }), event({ ip: GB }), event({ ip: US, timestamp: '2019-07-01T12:00:00Z' })]) });
+  stack.sql('app', 'alter function day_key_for(date) rename to day_key_away'); // no key of a past day is to be had
+  for (const ingress of [0, 1]) {
+    const answer = await call(ingress);
+    assert.equal(answer.status, 503);
+    assert.equal(answer.headers['x-footfall-dropped'], undefined);
+  }
+  stack.sql('app', 'alter function day_key_away(date) rename to day_key_for');
+  const answer = await waitFor(async () => {
+    const now = await call(0);
+    return now.status === 200 && now;
+  }, 'keys again');
+  assert.deepEqual([answer.json.accepted, answer.json.dropped], [1, 2]);
+  await call(1).then((one) => assert.equal(one.status, 200));
+  await waitFor(() => (sums(site).ip ?? 0) >= 4, 'the sums');
+  assert.equal(sums(site).ip, 4);
+  const recent = await Promise.all([0, 1].map((n) => request(`http://127.0.0.1:${stack.port + 50 + n}/recent?site=${site.site_id}`)));
+  assert.deepEqual(recent.map((one) => one.json.map((of) => of.reason)), [[undefined, 'ip', 'ip'], [undefined, 'ip', 'ip']], 'the latest first');
+});
+
+test('a body that is too large is counted as invalid, and said', async () => {
+  const before = sums().invalid ?? 0;
+  for (const [path, size, headers] of [['/api/event', (64 << 10) + 1, {}], ['/api/v1/events', (2 << 20) + 1, { Authorization: `Bearer ${ingest}` }]]) {
+    const answer = await request(`http://127.0.0.1:${stack.port + 10}${path}`, { method: 'POST', headers, body: 'x'.repeat(size) });
+    assert.equal(answer.status, 413);
+    assert.equal(answer.headers['x-footfall-dropped'], 'invalid', path);
+  }
+  await waitFor(() => sums().invalid >= before + 2, 'both are counted');
+});
+
 test('what is of no site, and what cannot be read, is counted, too', async () => {
   const site = await siteWith([]);
   const before = sums()?.unknown_site ?? 0;
@@ -166,19 +223,30 @@ test('what is of no site, and what cannot be read, is counted, too', async () =>
 });
 
 test('samples, at most one a second, say what it was, and hold no address', async () => {
-  const site = await siteWith([['ip', GB]]);
+  const site = await siteWith([['path', '/sampled']]);
   const headers = { Origin: 'https://o.example', 'User-Agent': 'Sampled/1.0' };
   const body = { u: `https://${site.domain}/sampled?q=1`, r: 'https://ref.example/from?secret=1' };
-  for (let i = 0; i < 40; i++) assert.equal((await send(site, { headers, body })).headers['x-footfall-dropped'], 'ip');
-  await counted(site, 'ip', 40);
+  for (let i = 0; i < 40; i++) assert.equal((await send(site, { headers, body })).headers['x-footfall-dropped'], 'path');
+  await counted(site, 'path', 40);
   const rows = samples(site);
   const seconds = Number(stack.sql('metrics', `select extract(epoch from max(ts) - min(ts)) + 1 from dropped_sample where site_id = ${site.site_id}`)[0][0]);
   assert.ok(rows.length >= 1 && rows.length <= seconds, `${rows.length} in ${seconds} s`);
-  for (const row of rows) assert.deepEqual(row, ['ip', site.domain, '/sampled', 'Sampled/1.0', 'https://ref.example/from', 'https://o.example']);
+  for (const row of rows) assert.deepEqual(row, ['path', site.domain, '/sampled', 'Sampled/1.0', 'https://ref.example/from', 'https://o.example']);
   const text = stack.sql('metrics', 'select s::text from dropped_sample s').join('\n');
   assert.ok(!text.includes(GB) && !text.includes('secret'));
   assert.equal(stack.events(site), 0, 'refused traffic is no event');
   assert.equal(stack.sql('metrics', `select count(*) from event where kind > 7`)[0][0], '0');
+});
+
+test('of who opted out there is no sample, of a refused address one without path, referrer and agent', async () => {
+  const site = await siteWith([['ip', GB]], { honour_dnt: true });
+  const body = { u: `https://${site.domain}/secret`, r: 'https://ref.example/secret' };
+  assert.equal((await send(site, { body, headers: { DNT: '1' } })).headers['x-footfall-dropped'], 'opt_out');
+  await counted(site, 'opt_out', 1);
+  assert.deepEqual(samples(site), []);
+  assert.equal((await send(site, { body, headers: { Origin: 'https://o.example' } })).headers['x-footfall-dropped'], 'ip');
+  await counted(site, 'ip', 1);
+  assert.deepEqual(samples(site), [['ip', site.domain, '', '', '', 'https://o.example']]);
 });
 
 test('sums are counted exactly once, whatever happens to the ingresses', async () => {
