@@ -63,6 +63,9 @@ const allOfMonth = (result, month) => monthOf(result, month, 0, 0n);
 
 const pick = (rows, ...columns) => rows.map((row) => columns.map((column) => row[column]));
 
+const LATER = ['region', 'city', 'locale', 'channel', 'utm_source', 'utm_medium', 'utm_campaign', 'utm_term', 'utm_content', 'click_id', 'brand', 'model'];
+const NOTHING_LATER = Object.fromEntries(LATER.map((name) => [name, null]));
+
 test('10:58 and 11:02 of local time are one visit', () => {
   const result = tables([
     event('2025-06-01T10:58:00+02:00', VIEW),
@@ -73,7 +76,7 @@ test('10:58 and 11:02 of local time are one visit', () => {
     site_id: 1, visitor: DAILY, start_ts: at('2025-06-01T08:58:00Z'), end_ts: at('2025-06-01T09:02:00Z'),
     views: 2, events: 0, interactions: 0, engaged_ms: 0, entry: HOME, exit: PRICES, host: 0n, referrer: 0n,
     source: 0n, country: 0n, browser: 0n, browser_version: 0n, os: 0n, os_version: 0n, device: 0n,
-    language: 0n, screen_width: null,
+    language: 0n, screen_width: null, ...NOTHING_LATER, bot: false,
   }]);
   assert.deepEqual(allOf(result, '2025-06-01'), {
     ...ZEROS, visitors: 1, visits: 1, pageviews: 2, duration_ms: 240_000,
@@ -490,7 +493,7 @@ test('one id of two visitors or two sites is two events', () => {
 });
 
 test('a row of event has the columns of the event, with site_id for site', () => {
-  const { site, ...rest } = event('2025-06-01T10:00:00Z', WEB_VITAL, { name: 3n, title: 4n });
+  const { site, ...rest } = event('2025-06-01T10:00:00Z', WEB_VITAL, { name: 3n, title: 4n, ...NOTHING_LATER, brand: 5n, bot: 2 });
   assert.deepEqual(tables([{ site, ...rest }], UTC).event, [{ site_id: site, ...rest }]);
 });
 
@@ -503,6 +506,18 @@ test('the landing is the first page view, though a custom event comes before it'
   assert.deepEqual(pick(result.visit, 'source', 'entry', 'exit'), [[8n, HOME, HOME]]);
 });
 
+test('a visit whose landing is of a bot is kept and not counted, whatever else is in it', () => {
+  const bot = event('2025-06-01T10:00:00Z', VIEW, { bot: 1 }), other = event('2025-06-01T10:01:00Z', VIEW);
+
+  const marked = tables([bot, other], UTC);
+  assert.deepEqual(pick(marked.visit, 'views', 'bot'), [[2, true]]);
+  assert.deepEqual(marked.rollup_day, []);
+
+  const counted = tables([{ ...bot, bot: 0 }, { ...other, bot: 1 }], UTC);
+  assert.deepEqual(pick(counted.visit, 'views', 'bot'), [[2, false]]);
+  assert.equal(dayOf(counted, '2025-06-01', 0, 0n).pageviews, 2);
+});
+
 test('0 is a value of the dimensions of visits', () => {
   const result = tables([event('2025-06-01T10:00:00Z', VIEW)], UTC);
 
@@ -513,7 +528,7 @@ test('0 is a value of the dimensions of visits', () => {
     [1, HOME, { ...sums, entries: 1, exits: 1 }],
     ofVisit(2, HOME),
     ofVisit(3, HOME),
-    ...[4, 5, 6, 7, 8, 9, 10, 11].map((dimension) => ofVisit(dimension, 0n)),
+    ...[4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14].map((dimension) => ofVisit(dimension, 0n)),
   ];
   const rows = (list) => list.map((row) => [row.dimension, row.value, sumsOf(row)]);
   assert.deepEqual(rows(result.rollup_day), expected);
@@ -524,11 +539,11 @@ test('0 is a value of the dimensions of visits', () => {
 test('each dimension has its column of the landing', () => {
   const result = tables([event('2025-06-01T10:00:00Z', VIEW, {
     page: 2n, source: 4n, referrer: 5n, host: 6n, country: 7n, browser: 8n, os: 9n, device: 10n, language: 11n,
-    browser_version: 98n, os_version: 99n,
+    browser_version: 98n, os_version: 99n, channel: 12n, region: 13n, city: 14n,
   })], UTC);
 
   assert.deepEqual(pick(result.rollup_day, 'dimension', 'value'), [
-    [0, 0n], [1, 2n], [2, 2n], [3, 2n], [4, 4n], [5, 5n], [6, 6n], [7, 7n], [8, 8n], [9, 9n], [10, 10n], [11, 11n],
+    [0, 0n], [1, 2n], [2, 2n], [3, 2n], [4, 4n], [5, 5n], [6, 6n], [7, 7n], [8, 8n], [9, 9n], [10, 10n], [11, 11n], [12, 12n], [13, 13n], [14, 14n],
   ]);
 });
 
