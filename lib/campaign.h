@@ -19,7 +19,7 @@ enum campaign_field {
 /* Values are decoded, trimmed, valid UTF-8 without control bytes; empty: not there, or blank. They
  * lie in the struct: do not copy it. */
 struct campaign {
-	struct span field[CAMPAIGN_FIELDS]; /* CAMPAIGN_REF: of "ref", else of "source" */
+	struct span field[CAMPAIGN_FIELDS]; /* CAMPAIGN_REF: of "source", else of "ref" */
 	struct span click_id; /* which id of a click there is, of several the first of "gclid",
 			       * "gbraid", "wbraid", "msclkid", "fbclid", "ttclid", "twclid",
 			       * "li_fat_id"; static */

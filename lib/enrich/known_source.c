@@ -8,6 +8,7 @@
 
 #include "lib/addr.h"
 #include "lib/dict.h"
+#include "lib/settings.h"
 
 #define KEY_MOST      300 /* a host and the beginning of a path; of longer ones none is known */
 #define HOST_MOST     253 /* a DNS name */
@@ -330,6 +331,17 @@ static int load(
 	rc = load_parsed(&list, which, file);
 	fclose(file);
 	return rc;
+}
+
+struct known_files known_files_of(const struct settings *settings)
+{
+	return (struct known_files){ {
+		[LIST_OWN] = settings->sources,
+		[LIST_ASSISTANTS] = settings->ai_assistants,
+		[LIST_REFERRERS] = settings->referrers,
+		[LIST_SOCIALS] = settings->socials,
+		[LIST_ENGINES] = settings->search_engines,
+	} };
 }
 
 int known_open(struct known_sources **out, const struct known_files *files, struct err *err)

@@ -13,6 +13,10 @@
 struct known_files {
 	const char *path[KNOWN_LISTS];
 };
+/* They as the settings name them; borrowed from these. */
+struct settings;
+struct known_files known_files_of(const struct settings *settings);
+
 enum known_list { LIST_OWN, LIST_ASSISTANTS, LIST_REFERRERS, LIST_SOCIALS, LIST_ENGINES };
 
 struct known_source {

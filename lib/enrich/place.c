@@ -9,6 +9,7 @@
 #include "lib/enrich/networks.h"
 #include "lib/iso.h"
 #include "lib/log.h"
+#include "lib/settings.h"
 #include "lib/utf8.h"
 #include "lib/watch.h"
 
@@ -19,6 +20,14 @@ struct places {
 	struct networks *networks; /* NULL: none */
 	struct watch geo_watch, asn_watch, list_watch;
 };
+
+struct place_files place_files_of(const struct settings *settings)
+{
+	return (struct place_files){ .geoip_db = settings->geoip_db,
+		.asn_db = settings->asn_db,
+		.data_centres = settings->data_centres,
+		.iso_codes = settings->iso_codes };
+}
 
 int places_open(struct places **out, const struct place_files *files, struct err *err)
 {

@@ -21,6 +21,10 @@ struct place_files {
 	const char *iso_codes;    /* the folder of iso-codes' JSON files */
 };
 
+/* They as the settings name them; borrowed from these. */
+struct settings;
+struct place_files place_files_of(const struct settings *settings);
+
 /* What a CDN said of a request; empty: nothing. A region is its part of ISO 3166-2 behind the
  * country
  * ("TX"), or all of it. */

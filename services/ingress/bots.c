@@ -54,8 +54,3 @@ bool bots_know_referrer(struct bots *bots, struct span referrer)
 
 	return referrer.len && !url_split(&url, referrer) && spam_is_referrer(bots->spam, url.host);
 }
-
-bool bots_prefetches(const struct http_request *req)
-{
-	return http_prefetches(req);
-}

@@ -6,7 +6,6 @@
 #include <stdint.h>
 
 #include "lib/err.h"
-#include "lib/http.h"
 #include "lib/span.h"
 
 struct bots;
@@ -19,15 +18,11 @@ void bots_close(struct bots **bots);
 /* Read lists again that have changed. Now and then, from one thread. */
 void bots_follow(struct bots *bots);
 
-/* Whether an agent is a crawler's: a microsecond, so only where the answer is needed at once; else
+/* Whether an agent is a crawler's: microseconds, so only where the answer is needed at once; else
  * workers look. */
 bool bots_know_agent(struct bots *bots, struct span user_agent);
 
 /* Whether a referrer (a URL) is a spammer's. */
 bool bots_know_referrer(struct bots *bots, struct span referrer);
-
-/* Whether the browser says that it fetches or renders the page before anybody asks for it:
- * http_prefetches(). */
-bool bots_prefetches(const struct http_request *req);
 
 #endif

@@ -35,7 +35,7 @@ struct client intake_client(const struct http_request *req, const char *way)
 		.opts_out = span_equals(http_header(req, "Sec-GPC"), SPAN("1")) ||
 			    span_equals(http_header(req, "DNT"), SPAN("1")),
 		.origin = http_header(req, "Origin"),
-		.bot = bots_prefetches(req) ? EVENT_BOT_PREFETCH : EVENT_BOT_NONE };
+		.bot = http_prefetches(req) ? EVENT_BOT_PREFETCH : EVENT_BOT_NONE };
 }
 
 /* Who sent the event, if no person: its request's own word, then the lists. */

@@ -83,17 +83,8 @@ void derived_rest(struct derived *d)
 static int files_open(struct derived *d, struct err *err)
 {
 	const struct settings *s = d->settings;
-	const struct place_files place = { .geoip_db = s->geoip_db,
-		.asn_db = s->asn_db,
-		.data_centres = s->data_centres,
-		.iso_codes = s->iso_codes };
-	const struct known_files lists = { {
-		[LIST_OWN] = s->sources,
-		[LIST_ASSISTANTS] = s->ai_assistants,
-		[LIST_REFERRERS] = s->referrers,
-		[LIST_SOCIALS] = s->socials,
-		[LIST_ENGINES] = s->search_engines,
-	} };
+	const struct place_files place = place_files_of(s);
+	const struct known_files lists = known_files_of(s);
 	int rc = places_open(&d->places, &place, err);
 
 	if (!rc)

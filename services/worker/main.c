@@ -20,6 +20,7 @@
 
 #define IDLE_MS         500
 #define MORE_MS         2 /* after which no more is on its way: records come one behind the other */
+#define GATHER_MOST_US  (20 * 1000LL) /* then nothing is waited for, however many keep coming */
 #define WANTED_EVERY_US (2 * US_PER_SECOND) /* how often to look for what is wanted again */
 
 struct worker {
@@ -80,17 +81,8 @@ static int worker_open(struct worker *w, struct err *err)
 		.metrics = worker_metrics };
 	const struct enrich_files files = { .ua_rules = s->ua_rules,
 		.bot_agents = s->bot_agents,
-		.place = { .geoip_db = s->geoip_db,
-			.asn_db = s->asn_db,
-			.data_centres = s->data_centres,
-			.iso_codes = s->iso_codes },
-		.sources = { {
-			[LIST_OWN] = s->sources,
-			[LIST_ASSISTANTS] = s->ai_assistants,
-			[LIST_REFERRERS] = s->referrers,
-			[LIST_SOCIALS] = s->socials,
-			[LIST_ENGINES] = s->search_engines,
-		} } };
+		.place = place_files_of(s),
+		.sources = known_files_of(s) };
 	int rc = secret_init(err);
 
 	if (!rc && !(w->hold = hold_new()))
@@ -157,6 +149,7 @@ static void record_hold(struct worker *w, zmq_msg_t *msg, unsigned link)
 static void gather(struct worker *w)
 {
 	int wait_ms = hold_wait_ms(w->hold, IDLE_MS);
+	int64_t until_mono_us = 0;
 
 	if (hold_is_full(w->hold)) {
 		stop_wait(wait_ms);
@@ -174,7 +167,9 @@ static void gather(struct worker *w)
 		zmq_msg_close(&msg);
 		if (!got)
 			return;
-		wait_ms = MORE_MS;
+		if (!until_mono_us)
+			until_mono_us = clock_mono_us() + GATHER_MOST_US;
+		wait_ms = clock_mono_us() < until_mono_us ? MORE_MS : 0;
 	} while (!hold_is_full(w->hold));
 }
 
