@@ -8,7 +8,6 @@
 
 #define PROPS_MOST        30
 #define PROP_KEY_MOST     300
-#define PROP_VALUE_MOST   2000
 #define TOPICS_MOST       30  /* categories, or tags, of a page */
 #define TOPIC_MOST        200 /* bytes of each, and of a type or an author */
 #define NAME_CHARS_MOST   120
@@ -84,11 +83,11 @@ static int props_add(json_t *props, const char *key, const json_t *value, struct
 		json_decref(text);
 		return 0;
 	}
-	if (strlen(key) > PROP_KEY_MOST || json_string_length(text) > PROP_VALUE_MOST) {
+	if (strlen(key) > PROP_KEY_MOST || json_string_length(text) > FIELD_PROP_MOST) {
 		json_decref(text);
 		return err_set(err, -EINVAL,
 			"has a key of more than %d or a value of more than %d bytes", PROP_KEY_MOST,
-			PROP_VALUE_MOST);
+			FIELD_PROP_MOST);
 	}
 	return json_object_set_new(props, key, text) ? err_set(err, -ENOMEM, "no memory") : 0;
 }

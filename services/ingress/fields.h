@@ -18,6 +18,8 @@ int field_text(struct span *out, struct field field, size_t most, struct err *er
 /* A whole number or the text of one; EVENT_NONE for what is neither or negative. */
 int64_t field_number(struct field field);
 
+#define FIELD_PROP_MOST 2000 /* bytes of a property's value */
+
 /* Custom properties: an object (or the JSON text of one) with at most 30 plain values that are not
  * blank, each made a text. *out is the JSON text, owned (free), NULL when there is none. -EINVAL: a
  * key beyond 300 bytes or a value beyond 2,000, as Plausible says, or no valid JSON. */

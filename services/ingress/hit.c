@@ -1,11 +1,13 @@
 #include "services/ingress/hit.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "lib/clock.h"
 #include "lib/enrich/language.h"
 #include "lib/enrich/ua_hints.h"
+#include "lib/url.h"
 #include "lib/utf8.h"
 
 /* What is read by modules that know of no event fits into one. */
@@ -14,7 +16,9 @@ _Static_assert(UA_BRANDS_MOST <= EVENT_BRANDS_MOST && UA_HINT_MOST <= EVENT_HINT
 _Static_assert(CDN_REGION_MOST <= EVENT_REGION_MOST && CDN_CITY_MOST <= EVENT_CITY_MOST,
 	"a CDN's place fits");
 
-#define SCREEN_MOST 100000 /* px */
+#define SCREEN_MOST    100000 /* px */
+#define DEPTH_MOST     16     /* of objects that are made flat; what lies deeper is left out */
+#define PROP_NAME_SIZE 512    /* a name beyond it is left out; field_props() refuses shorter ones */
 
 void hit_init(struct hit *hit, const char *way)
 {
@@ -82,6 +86,66 @@ int hit_set_url(struct hit *hit, struct span url, bool by_hash, struct err *err)
 	return rc;
 }
 
+/* Whether a URL begins with a scheme, and is not relative (RFC 3986, section 4.2). */
+static bool has_scheme(struct span url)
+{
+	for (size_t i = 0; i < url.len && !strchr("/?#", url.ptr[i]); i++)
+		if (url.ptr[i] == ':')
+			return i > 0;
+	return false;
+}
+
+/* text as a URL in buf, or as it is. */
+static int whole_url(struct span *out, char buf[PAGE_URL_MOST + 1], struct span host,
+	struct span text, struct err *err)
+{
+	bool is_rooted;
+	size_t len;
+
+	for (size_t i = 0; i < host.len; i++)
+		if (!host.ptr[i] || strchr("/?#@\\", host.ptr[i]))
+			return err_set(err, -EINVAL, "has no valid host");
+	if (host.len > EVENT_HOST_MOST + 6) /* it may have a port */
+		return err_set(err, -EINVAL, "has no valid host");
+	is_rooted = text.len && strchr("/?#", text.ptr[0]);
+	len = (size_t)snprintf(buf, PAGE_URL_MOST + 1, "https://%.*s%s", (int)host.len, host.ptr,
+		is_rooted ? "" : "/");
+	text = utf8_first(text, PAGE_URL_MOST - len);
+	memcpy(buf + len, text.ptr, text.len);
+	*out = (struct span){ buf, len + text.len };
+	return 0;
+}
+
+int hit_set_page(struct hit *hit, struct span host, const char *site_host, struct span url,
+	bool by_hash, struct err *err)
+{
+	char buf[PAGE_URL_MOST + 1];
+	struct url parts;
+	int rc = 0;
+
+	url = span_trim(url);
+	if (!has_scheme(url))
+		rc = whole_url(&url, buf, host.len ? host : span_of(site_host), url, err);
+	else if (host.len && !url_split(&parts, url))
+		rc = whole_url(
+			&url, buf, host, span_from(url, (size_t)(parts.path.ptr - url.ptr)), err);
+	return rc ? rc : hit_set_url(hit, utf8_first(url, PAGE_URL_MOST), by_hash, err);
+}
+
+int hit_set_custom(struct hit *hit, struct span name, struct err *err)
+{
+	int rc = field_name(&hit->ev, name, err);
+
+	name = span_trim(name);
+	if (!rc && span_starts_with(name, SPAN("footfall:")))
+		rc = err_set(err, -EINVAL, "is none that begins with footfall:");
+	if (rc)
+		return rc;
+	hit->ev.kind = EVENT_CUSTOM;
+	hit->ev.name = name;
+	return 0;
+}
+
 void hit_set_referrer(struct hit *hit, struct span url)
 {
 	hit->ev.referrer = referrer_strip(hit->referrer, url);
@@ -142,6 +206,75 @@ int hit_set_revenue(struct hit *hit, struct field revenue, struct err *err)
 	hit->ev.revenue = span_of(rc ? "" : hit->revenue.amount);
 	hit->ev.currency = span_of(rc ? "" : hit->revenue.currency);
 	return rc;
+}
+
+void hit_add_prop(json_t *props, const char *name, struct span text)
+{
+	text = utf8_first(text, FIELD_PROP_MOST);
+	if (text.len)
+		json_object_set_new(props, name, json_stringn(text.ptr, text.len));
+}
+
+static void flatten(json_t *props, char name[PROP_NAME_SIZE], json_t *value, int depth)
+{
+	size_t len = strlen(name);
+	const char *key;
+	json_t *each;
+	char *text;
+
+	if (json_is_string(value)) {
+		hit_add_prop(props, name,
+			(struct span){ json_string_value(value), json_string_length(value) });
+	} else if (json_is_array(value)) {
+		text = json_dumps(value, JSON_COMPACT);
+		if (text && strlen(text) <= FIELD_PROP_MOST) /* half of one would be none */
+			hit_add_prop(props, name, span_of(text));
+		free(text);
+	} else if (!json_is_object(value)) {
+		json_object_set(props, name, value);
+	} else if (depth < DEPTH_MOST) {
+		json_object_foreach(value, key, each)
+		{
+			int more = snprintf(
+				name + len, PROP_NAME_SIZE - len, "%s%s", len ? "." : "", key);
+
+			if (more >= 0 && (size_t)more < PROP_NAME_SIZE - len)
+				flatten(props, name, each, depth + 1);
+			name[len] = '\0';
+		}
+	}
+}
+
+void hit_add_flat(json_t *props, json_t *object)
+{
+	char name[PROP_NAME_SIZE] = "";
+
+	if (json_is_object(object))
+		flatten(props, name, object, 0);
+}
+
+int hit_take_props(struct hit *hit, json_t *props, struct err *err)
+{
+	char *text = props ? json_dumps(props, JSON_COMPACT) : NULL;
+	struct field field = { text ? FIELD_OBJECT : FIELD_NONE, span_of(text) };
+	int rc = hit_set_props(hit, field, err);
+
+	free(text);
+	json_decref(props);
+	return rc;
+}
+
+void hit_set_earned(struct hit *hit, const json_t *amount, const char *currency)
+{
+	json_t *revenue = json_pack("{sOss*}", "amount", amount, "currency", currency);
+	char *text = revenue ? json_dumps(revenue, JSON_COMPACT) : NULL;
+	struct field field = { text ? FIELD_OBJECT : FIELD_NONE, span_of(text) };
+	struct err ignored;
+
+	if (hit_set_revenue(hit, field, &ignored) || strtod(hit->revenue.amount, NULL) <= 0)
+		hit->ev.revenue = hit->ev.currency = SPAN("");
+	free(text);
+	json_decref(revenue);
 }
 
 void batch_begin(struct batch *batch, struct intake *in, struct http_request *req)

@@ -4,6 +4,8 @@
 #ifndef FOOTFALL_HIT_H
 #define FOOTFALL_HIT_H
 
+#include <jansson.h>
+
 #include "lib/enrich/cdn.h"
 #include "services/ingress/fields.h"
 #include "services/ingress/intake.h"
@@ -39,6 +41,16 @@ int hit_set_name(struct hit *hit, struct field name, struct err *err) MUST_CHECK
 /* Set page and campaign by the page's URL, which is cleaned: page_clean(). */
 int hit_set_url(struct hit *hit, struct span url, bool by_hash, struct err *err) MUST_CHECK;
 
+/* Set page and campaign by what peers send of an address: a URL, or what stands behind a host
+ * ("/path?query", "path", "#fragment", ""). host: of the page, whatever the URL says; "" for the
+ * URL's own, and site_host where it has none. It is cut at PAGE_URL_MOST bytes. -EINVAL. */
+int hit_set_page(struct hit *hit, struct span host, const char *site_host, struct span url,
+	bool by_hash, struct err *err) MUST_CHECK;
+
+/* Make it a custom event of that name, which may be a word for another kind, as "pageview".
+ * -EINVAL: as field_name(), and any that begins with "footfall:". */
+int hit_set_custom(struct hit *hit, struct span name, struct err *err) MUST_CHECK;
+
 /* These take what they can use of a text and leave out what is wrong: cut and trimmed. */
 void hit_set_referrer(struct hit *hit, struct span url);
 void hit_set_title(struct hit *hit, struct span title);
@@ -52,6 +64,15 @@ void hit_set_screen(struct hit *hit, struct field screen);
 int hit_set_props(struct hit *hit, struct field props, struct err *err) MUST_CHECK;
 int hit_set_metadata(struct hit *hit, struct field metadata, struct err *err) MUST_CHECK;
 int hit_set_revenue(struct hit *hit, struct field revenue, struct err *err) MUST_CHECK;
+
+/* For formats whose properties are no plain object as they come: add a text to props, cut at what
+ * field_props() takes; add what an object (NULL: none) holds, the names of nested ones joined by
+ * dots, and arrays as their JSON; set props, which is freed (NULL is none); set a revenue, where
+ * amount (a number, or its text) is one above 0. */
+void hit_add_prop(json_t *props, const char *name, struct span text);
+void hit_add_flat(json_t *props, json_t *object);
+int hit_take_props(struct hit *hit, json_t *props, struct err *err) MUST_CHECK;
+void hit_set_earned(struct hit *hit, const json_t *amount, const char *currency);
 
 /* The hits of one request. */
 struct batch {

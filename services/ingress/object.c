@@ -171,6 +171,36 @@ int object_skip(struct span json, size_t *used, struct err *err)
 	return read_value(&r, used, err);
 }
 
+static struct span skip_blanks(struct span text)
+{
+	while (text.len && text.ptr[0] && strchr(" \t\r\n", text.ptr[0]))
+		text = span_from(text, 1);
+	return text;
+}
+
+int object_array_next(struct object_array *array, struct span *element, struct err *err)
+{
+	struct span rest = skip_blanks(array->rest);
+	bool ends = array->begun && span_starts_with(rest, SPAN("]"));
+	size_t used;
+
+	if (!ends && !span_starts_with(rest, array->begun ? SPAN(",") : SPAN("[")))
+		return err_set(err, -EBADMSG, "is not a JSON array");
+	rest = skip_blanks(span_from(rest, 1));
+	if (!array->begun && span_starts_with(rest, SPAN("]"))) {
+		ends = true;
+		rest = skip_blanks(span_from(rest, 1));
+	}
+	if (ends)
+		return rest.len ? err_set(err, -EBADMSG, "is not a JSON array alone") : 0;
+	if (object_skip(rest, &used, err))
+		return err->code;
+	array->begun = true;
+	array->rest = span_from(rest, used);
+	*element = span_first(rest, used);
+	return 1;
+}
+
 /* Decode part to the end of the *len bytes of buf, where there is room: it never becomes longer. */
 static struct span part_decode(char *buf, size_t *len, struct span part)
 {

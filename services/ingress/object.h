@@ -4,6 +4,8 @@
 #ifndef FOOTFALL_OBJECT_H
 #define FOOTFALL_OBJECT_H
 
+#include <stdbool.h>
+
 #include "lib/err.h"
 #include "lib/span.h"
 
@@ -42,6 +44,18 @@ int object_read(struct object *out, struct span json, size_t *used, struct err *
 
 /* Look at the JSON value at the start of json, of any type, and leave it as it is. -EBADMSG. */
 int object_skip(struct span json, size_t *used, struct err *err) MUST_CHECK;
+
+/* A JSON array as it came from outside, of which nothing has been stepped over: { .rest = json }.
+ */
+struct object_array {
+	struct span rest;
+	bool begun;
+};
+
+/* Step over the next element. 1: *element is what was sent of it, as it was, and may be given to
+ * object_read() then; 0: there was none any more, and nothing but blanks follow. -EBADMSG: it is
+ * not JSON, or no array; what came before was. */
+int object_array_next(struct object_array *array, struct span *element, struct err *err) MUST_CHECK;
 
 /* Read a query string, "a=1&b=2" (also a form's body), of less than OBJECT_QUERY_MOST bytes, as an
  * object of texts: decoded, what is no UTF-8 replaced, control bytes made blanks; a name without

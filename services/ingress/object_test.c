@@ -168,6 +168,49 @@ static void a_query_is_an_object_of_texts(void **state)
 	free(buf);
 }
 
+#define OUT_SIZE 200
+
+/* The elements of a JSON array, each in "<>", and what came then. */
+static int elements(const char *json, char out[OUT_SIZE])
+{
+	char *copy = copy_of(json);
+	struct object_array array = { .rest = span_of(copy) };
+	struct span element;
+	struct err err;
+	int rc;
+
+	*out = '\0';
+	while ((rc = object_array_next(&array, &element, &err)) > 0)
+		snprintf(out + strlen(out), OUT_SIZE - strlen(out), "<%.*s>", (int)element.len,
+			element.ptr);
+	free(copy);
+	return rc;
+}
+
+static void an_array_is_stepped_through(void **state)
+{
+	char out[OUT_SIZE];
+
+	(void)state;
+	assert_int_equal(
+		elements(" [ {\"a\":[1,\"]\"]} ,\"x,\\\"]\",-1.5e3, null,[[]],true ] ", out), 0);
+	assert_string_equal(out, "<{\"a\":[1,\"]\"]}><\"x,\\\"]\"><-1.5e3><null><[[]]><true>");
+	assert_int_equal(elements("[]", out), 0);
+	assert_int_equal(elements("[ ] ", out), 0);
+	assert_string_equal(out, "");
+}
+
+static void what_is_no_array_is_told(void **state)
+{
+	static const char *const bad[] = { "", "{}", "[", "[1", "[1,", "[1,]", "[1 2]", "[,1]",
+		"[1]x", "[1],", "[{]", "[\"a]", "[1}" };
+	char out[OUT_SIZE];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_int_equal(elements(bad[i], out), -EBADMSG);
+}
+
 static void a_query_has_bounds(void **state)
 {
 	char *buf = malloc(OBJECT_QUERY_MOST), *query = malloc(OBJECT_QUERY_MOST);
@@ -205,6 +248,8 @@ int main(void)
 		cmocka_unit_test(members_beyond_the_bound_refuse_the_object),
 		cmocka_unit_test(values_are_read_one_after_another),
 		cmocka_unit_test(a_query_is_an_object_of_texts),
+		cmocka_unit_test(an_array_is_stepped_through),
+		cmocka_unit_test(what_is_no_array_is_told),
 		cmocka_unit_test(a_query_has_bounds),
 	};
 

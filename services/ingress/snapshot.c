@@ -700,17 +700,33 @@ static int site_order(const void *id, const void *site)
 	return (a > b) - (a < b);
 }
 
+/* Under the lock. NULL: there is none. */
+static const struct site *site_of_id(const struct tables *t, uint32_t id)
+{
+	return t ? bsearch(&id, t->sites, t->site_count, sizeof *t->sites, site_order) : NULL;
+}
+
+bool snapshot_site_of_id(struct snapshot *s, uint32_t id, struct site *out)
+{
+	const struct site *found;
+
+	pthread_rwlock_rdlock(&s->lock);
+	found = site_of_id(s->tables, id);
+	if (found)
+		*out = *found;
+	pthread_rwlock_unlock(&s->lock);
+	return found != NULL;
+}
+
 enum dropped snapshot_refuse(struct snapshot *s, const struct site *site, const struct asked *asked)
 {
 	enum dropped reason = DROPPED_UNKNOWN_SITE;
-	const struct site *found = NULL;
+	const struct site *found;
 
 	if (!site->has_rules)
 		return DROPPED_NONE;
 	pthread_rwlock_rdlock(&s->lock);
-	if (s->tables)
-		found = bsearch(&site->id, s->tables->sites, s->tables->site_count,
-			sizeof *s->tables->sites, site_order);
+	found = site_of_id(s->tables, site->id);
 	if (found)
 		reason = rules_refuse(s->tables->rules[found - s->tables->sites], asked);
 	pthread_rwlock_unlock(&s->lock);

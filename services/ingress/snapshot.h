@@ -55,6 +55,9 @@ int snapshot_ready(struct snapshot *s, struct err *err) MUST_CHECK;
  * without "www."); false when there is none. *out is a copy. */
 bool snapshot_site(struct snapshot *s, struct span name, struct site *out);
 
+/* The site of a number; false when there is none. *out is a copy. */
+bool snapshot_site_of_id(struct snapshot *s, uint32_t id, struct site *out);
+
 /* rules_refuse() by the rules of a site as of now; DROPPED_UNKNOWN_SITE: it is gone. */
 enum dropped snapshot_refuse(
 	struct snapshot *s, const struct site *site, const struct asked *asked);

@@ -270,6 +270,10 @@ static void a_property_id_names_its_own_site_though_others_have_it_as_domain_and
 	assert_int_equal(site.id, 3);
 	assert_true(snapshot_site(f->snapshot, SPAN("further.example"), &site));
 	assert_int_equal(site.id, 9);
+	assert_true(snapshot_site_of_id(f->snapshot, 7, &site));
+	assert_string_equal(site.domain, "example.org");
+	assert_false(snapshot_site_of_id(f->snapshot, 8, &site));
+	assert_false(snapshot_site_of_id(f->snapshot, 0, &site));
 }
 
 int main(void)
