@@ -108,6 +108,10 @@ void intake_allow_any_origin(struct http_request *req);
 /* POST /api/event and its preflight. */
 void collect_event(struct http_request *req, void *intake);
 void collect_preflight(struct http_request *req, void *intake);
+/* POST /api/send and /api/batch, and their preflight. */
+void umami_send(struct http_request *req, void *intake);
+void umami_batch(struct http_request *req, void *intake);
+void umami_preflight(struct http_request *req, void *intake);
 /* POST /api/v1/events */
 void server_api_events(struct http_request *req, void *intake);
 /* GET /js/<property_id>.js */

@@ -46,6 +46,10 @@ struct ingress {
 static const struct http_route routes[] = {
 	{ "POST", "/api/event", collect_event },
 	{ "OPTIONS", "/api/event", collect_preflight },
+	{ "POST", "/api/send", umami_send },
+	{ "OPTIONS", "/api/send", umami_preflight },
+	{ "POST", "/api/batch", umami_batch },
+	{ "OPTIONS", "/api/batch", umami_preflight },
 	{ "POST", "/api/v1/events", server_api_events },
 	{ "GET", "/js/*", script_get },
 	{ 0 },
