@@ -112,6 +112,8 @@ void collect_preflight(struct http_request *req, void *intake);
 void umami_send(struct http_request *req, void *intake);
 void umami_batch(struct http_request *req, void *intake);
 void umami_preflight(struct http_request *req, void *intake);
+/* GET and POST /matomo.php */
+void matomo_track(struct http_request *req, void *intake);
 /* POST /api/v1/events */
 void server_api_events(struct http_request *req, void *intake);
 /* GET /js/<property_id>.js */
