@@ -332,11 +332,19 @@ int http_stream_send(struct http_request *req, const char *text, bool comment)
 
 static bool path_fits(const char *pattern, const char *path)
 {
-	size_t len = strlen(pattern);
-
-	if (len && pattern[len - 1] == '*')
-		return !strncmp(pattern, path, len - 1);
-	return !strcmp(pattern, path);
+	for (; *pattern; pattern++) {
+		if (*pattern != '*') {
+			if (*pattern != *path++)
+				return false;
+			continue;
+		}
+		if (!pattern[1])
+			return true;
+		if (!*path || *path == '/')
+			return false;
+		path += strcspn(path, "/");
+	}
+	return !*path;
 }
 
 static const struct http_route *route_find(

@@ -9,6 +9,7 @@
 #include "lib/http.h"
 #include "lib/pg.h"
 #include "services/query/access.h"
+#include "services/query/counter.h"
 #include "services/query/derived.h"
 #include "services/query/ingresses.h"
 #include "services/query/live.h"
@@ -26,6 +27,7 @@ struct query {
 	const char *trusted_list;        /* as it was set */
 	struct ingresses *ingresses;
 	struct derived *derived;
+	struct counter *counter;
 	char *country_names; /* a JSON object by code; owned */
 	atomic_llong outcomes[OUTCOMES];
 	atomic_bool databases_down; /* said in the log, once */
