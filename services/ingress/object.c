@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <yajl/yajl_parse.h>
 
+#include "lib/url.h"
 #include "lib/utf8.h"
 
 struct reading {
@@ -168,6 +169,43 @@ int object_skip(struct span json, size_t *used, struct err *err)
 	struct reading r = { .json = json };
 
 	return read_value(&r, used, err);
+}
+
+/* Decode part to the end of the *len bytes of buf, where there is room: it never becomes longer. */
+static struct span part_decode(char *buf, size_t *len, struct span part)
+{
+	char raw[OBJECT_QUERY_MOST];
+	struct span text = url_decode(raw, part, true);
+
+	for (size_t i = 0; i < text.len; i++)
+		if ((unsigned char)raw[i] < ' ' || raw[i] == 0x7f)
+			raw[i] = ' ';
+	text = utf8_clean(buf + *len, text.len, text);
+	*len += text.len;
+	return text;
+}
+
+int object_read_query(
+	struct object *out, char buf[OBJECT_QUERY_MOST], struct span query, struct err *err)
+{
+	size_t len = 0;
+
+	out->count = 0;
+	if (query.len >= OBJECT_QUERY_MOST)
+		return err_set(err, -EMSGSIZE, "has more than %d bytes", OBJECT_QUERY_MOST);
+	for (; query.len; query = span_from(query, span_find(query, '&') + 1)) {
+		struct span part = span_first(query, span_find(query, '&'));
+		struct span name = span_first(part, span_find(part, '='));
+
+		if (!part.len)
+			continue;
+		if (out->count == OBJECT_MEMBERS_MOST)
+			return err_set(err, -EINVAL, "has too many members");
+		out->member[out->count].name = part_decode(buf, &len, name);
+		out->member[out->count++].value = (struct field){ FIELD_TEXT,
+			part_decode(buf, &len, span_from(part, name.len + 1)) };
+	}
+	return 0;
 }
 
 struct field object_field(const struct object *object, const char *name, const char *other_name)

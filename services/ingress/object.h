@@ -43,6 +43,13 @@ int object_read(struct object *out, struct span json, size_t *used, struct err *
 /* Look at the JSON value at the start of json, of any type, and leave it as it is. -EBADMSG. */
 int object_skip(struct span json, size_t *used, struct err *err) MUST_CHECK;
 
+/* Read a query string, "a=1&b=2" (also a form's body), of less than OBJECT_QUERY_MOST bytes, as an
+ * object of texts: decoded, what is no UTF-8 replaced, control bytes made blanks; a name without
+ * "=" has an empty text. They are lent by buf. -EMSGSIZE: too long; -EINVAL: too many members. */
+#define OBJECT_QUERY_MOST (16 << 10)
+int object_read_query(struct object *out, char buf[OBJECT_QUERY_MOST], struct span query,
+	struct err *err) MUST_CHECK;
+
 /* The first of two names (the second may be NULL) that is there; of a repeated one, the last. */
 struct field object_field(const struct object *object, const char *name, const char *other_name);
 

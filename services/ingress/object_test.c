@@ -144,6 +144,57 @@ static void values_are_read_one_after_another(void **state)
 	free(json);
 }
 
+static void a_query_is_an_object_of_texts(void **state)
+{
+	char *query =
+		copy_of("p=%2Fa%20b+c&t=caf%C3%A9&bad=%ff%00%0ax%zz&&empty=&flag&a%5B0%5D=1&p=2");
+	char *buf = malloc(OBJECT_QUERY_MOST);
+	struct object object;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(object_read_query(&object, buf, span_of(query), &err), 0);
+	assert_int_equal(object.count, 7);
+	assert_field(&object, "p", FIELD_TEXT, "2");
+	assert_true(span_equals(object.member[0].value.text, SPAN("/a b c")));
+	assert_field(&object, "t", FIELD_TEXT, "caf\xc3\xa9");
+	assert_field(&object, "bad", FIELD_TEXT, "?  x%zz");
+	assert_field(&object, "empty", FIELD_TEXT, "");
+	assert_field(&object, "flag", FIELD_TEXT, "");
+	assert_field(&object, "a[0]", FIELD_TEXT, "1");
+	assert_int_equal(object_read_query(&object, buf, SPAN(""), &err), 0);
+	assert_int_equal(object.count, 0);
+	free(query);
+	free(buf);
+}
+
+static void a_query_has_bounds(void **state)
+{
+	char *buf = malloc(OBJECT_QUERY_MOST), *query = malloc(OBJECT_QUERY_MOST);
+	struct object object;
+	struct err err;
+
+	(void)state;
+	memset(query, 'a', OBJECT_QUERY_MOST);
+	assert_int_equal(object_read_query(
+				 &object, buf, (struct span){ query, OBJECT_QUERY_MOST - 1 }, &err),
+		0);
+	assert_int_equal(object.member[0].name.len, OBJECT_QUERY_MOST - 1);
+	assert_int_equal(
+		object_read_query(&object, buf, (struct span){ query, OBJECT_QUERY_MOST }, &err),
+		-EMSGSIZE);
+	for (size_t i = 1; i < OBJECT_QUERY_MOST; i += 2)
+		query[i] = '&';
+	assert_int_equal(object_read_query(&object, buf,
+				 (struct span){ query, (size_t)2 * OBJECT_MEMBERS_MOST }, &err),
+		0);
+	assert_int_equal(object_read_query(&object, buf,
+				 (struct span){ query, (size_t)2 * OBJECT_MEMBERS_MOST + 1 }, &err),
+		-EINVAL);
+	free(query);
+	free(buf);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -153,6 +204,8 @@ int main(void)
 		cmocka_unit_test(what_is_no_object_is_told_from_what_is_no_json),
 		cmocka_unit_test(members_beyond_the_bound_refuse_the_object),
 		cmocka_unit_test(values_are_read_one_after_another),
+		cmocka_unit_test(a_query_is_an_object_of_texts),
+		cmocka_unit_test(a_query_has_bounds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,16 +1,11 @@
 /* POST /api/v1/events: events from servers and imports, with a key. A JSON array or JSON Lines of
  * at most 1,000 objects, each answered on its own; api.md has the fields. */
-#include <ctype.h>
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "lib/clock.h"
 #include "lib/rfc3339.h"
-#include "lib/utf8.h"
-#include "services/ingress/fields.h"
-#include "services/ingress/intake.h"
-#include "services/ingress/page.h"
+#include "services/ingress/hit.h"
 
 #define BODY_MOST     (2 << 20)
 #define EVENTS_MOST   1000
@@ -32,17 +27,11 @@ struct call {
 	struct site last_site;
 };
 
+/* One event of a call. */
 struct sent {
-	struct event ev;
-	struct page page;
-	char referrer[EVENT_REFERRER_MOST];
-	char agent[EVENT_AGENT_MOST];
-	struct field_revenue revenue;
-	char *props, *metadata; /* owned */
-	struct addr address;
-	struct span site_name, own_id;
+	struct hit hit;
+	struct span site_name;
 	const struct site *site; /* once it is known */
-	struct client client;
 	enum dropped refused;
 };
 
@@ -68,18 +57,17 @@ static int read_time(struct sent *s, const struct object *object, struct err *er
 	struct span text;
 	int rc = read_text(&text, object, "timestamp", 64, err);
 
-	s->ev.ts_us = now;
 	if (rc || !text.len)
 		return rc;
-	if (rfc3339_parse(&s->ev.ts_us, text))
+	if (rfc3339_parse(&s->hit.ev.ts_us, text))
 		return err_set(
 			err, -EINVAL, "timestamp is no RFC 3339 time, as 2026-03-01T12:00:00Z");
-	if (s->ev.ts_us > now + AHEAD_MOST_US)
+	if (s->hit.ev.ts_us > now + AHEAD_MOST_US)
 		return err_set(err, -EINVAL, "timestamp is in the future");
-	if (s->ev.ts_us < OLDEST_US)
+	if (s->hit.ev.ts_us < OLDEST_US)
 		return err_set(err, -EINVAL, "timestamp is before the year 2000");
-	if (s->ev.ts_us > now)
-		s->ev.ts_us = now;
+	if (s->hit.ev.ts_us > now)
+		s->hit.ev.ts_us = now;
 	return 0;
 }
 
@@ -88,16 +76,16 @@ static int read_client(struct sent *s, const struct object *object, struct err *
 	struct span text;
 	int rc = read_text(&text, object, "ip", 64, err);
 
-	if (!rc && text.len && addr_parse(&s->address, text))
+	if (!rc && text.len && addr_parse(&s->hit.address, text))
 		rc = err_set(err, -EINVAL, "ip is not an address");
 	if (!rc && text.len)
-		s->client.address = &s->address;
+		s->hit.client.address = &s->hit.address;
 	if (!rc)
 		rc = read_text(&text, object, "user_agent", HTTP_BODY_SMALL, err);
 	if (!rc)
-		s->ev.user_agent = utf8_clean(s->agent, sizeof s->agent, text);
+		hit_set_agent(&s->hit, text);
 	if (!rc)
-		rc = read_text(&s->ev.language, object, "language", EVENT_LANGUAGE_MOST, err);
+		rc = read_text(&s->hit.ev.language, object, "language", EVENT_LANGUAGE_MOST, err);
 	return rc;
 }
 
@@ -120,9 +108,10 @@ static int read_campaign(struct sent *s, const struct object *object, struct err
 	const struct {
 		const char *name;
 		struct span *place;
-	} fields[] = { { "utm_source", &s->ev.utm_source }, { "utm_medium", &s->ev.utm_medium },
-		{ "utm_campaign", &s->ev.utm_campaign }, { "utm_term", &s->ev.utm_term },
-		{ "utm_content", &s->ev.utm_content }, { "ref", &s->ev.ref } };
+	} fields[] = { { "utm_source", &s->hit.ev.utm_source },
+		{ "utm_medium", &s->hit.ev.utm_medium },
+		{ "utm_campaign", &s->hit.ev.utm_campaign }, { "utm_term", &s->hit.ev.utm_term },
+		{ "utm_content", &s->hit.ev.utm_content }, { "ref", &s->hit.ev.ref } };
 	struct span text;
 	int rc = 0;
 
@@ -135,8 +124,8 @@ static int read_campaign(struct sent *s, const struct object *object, struct err
 		rc = read_text(&text, object, "click_id", EVENT_CLICK_ID_MOST, err);
 	if (rc || !text.len)
 		return rc;
-	s->ev.click_id = campaign_click_id(text);
-	return s->ev.click_id.len
+	s->hit.ev.click_id = campaign_click_id(text);
+	return s->hit.ev.click_id.len
 		       ? 0
 		       : err_set(err, -EINVAL, "click_id is not the name of a known one, as gclid");
 }
@@ -146,75 +135,53 @@ static int read_page(
 {
 	char url[PAGE_URL_MOST + 300];
 	struct span text;
-	int rc = read_text(&text, object, "name", EVENT_NAME_MOST, err);
+	int rc = hit_set_name(&s->hit, object_field(object, "name", NULL), err);
 
-	if (!rc && (rc = field_name(&s->ev, text, err)))
+	if (rc)
 		return say_field(err, rc, "name");
-	if (!rc)
-		rc = read_text(&text, object, "url", HTTP_BODY_SMALL, err);
-	if (!rc && (rc = page_clean(&s->page, whole_url(url, site, text),
+	rc = read_text(&text, object, "url", HTTP_BODY_SMALL, err);
+	if (!rc && (rc = hit_set_url(&s->hit, whole_url(url, site, text),
 			    object_field(object, "hash", NULL).type == FIELD_TRUE, err)))
 		return say_field(err, rc, "url");
-	if (!rc)
-		page_tell(&s->page, &s->ev);
 	if (!rc)
 		rc = read_campaign(s, object, err);
 	if (!rc)
 		rc = read_text(&text, object, "referrer", HTTP_BODY_SMALL, err);
 	if (!rc)
-		s->ev.referrer = referrer_strip(s->referrer, text);
+		hit_set_referrer(&s->hit, text);
 	if (!rc)
 		rc = read_text(&text, object, "title", HTTP_BODY_SMALL, err);
 	if (!rc)
-		s->ev.title = span_trim(utf8_first(span_trim(text), EVENT_TITLE_MOST));
+		hit_set_title(&s->hit, text);
 	return rc;
-}
-
-/* screen: a width, or "1920x1080". */
-static uint32_t screen_width(struct field screen)
-{
-	int64_t width;
-	size_t digits = 0;
-
-	while (screen.type == FIELD_TEXT && digits < screen.text.len &&
-		isdigit((unsigned char)screen.text.ptr[digits]))
-		digits++;
-	if (screen.type == FIELD_TEXT)
-		screen.text = span_first(screen.text, digits);
-	width = field_number(screen);
-
-	return width > 0 && width < 100000 ? (uint32_t)width : 0;
 }
 
 static int read_rest(struct sent *s, const struct object *object, struct err *err)
 {
 	enum field_type interactive = object_field(object, "interactive", NULL).type;
-	int rc = field_props(&s->props, object_field(object, "props", NULL), err);
+	int rc = hit_set_props(&s->hit, object_field(object, "props", NULL), err);
 
 	if (rc)
 		return say_field(err, rc, "props");
-	rc = field_metadata(&s->metadata, object_field(object, "metadata", NULL), err);
+	rc = hit_set_metadata(&s->hit, object_field(object, "metadata", NULL), err);
 	if (rc)
 		return say_field(err, rc, "metadata");
-	rc = field_revenue(&s->revenue, object_field(object, "revenue", NULL), err);
+	rc = hit_set_revenue(&s->hit, object_field(object, "revenue", NULL), err);
 	if (rc)
 		return say_field(err, rc, "revenue");
 	if (interactive != FIELD_NONE && interactive != FIELD_TRUE && interactive != FIELD_FALSE)
 		return err_set(err, -EINVAL, "interactive is neither true nor false");
-	s->ev.props = span_of(s->props ? s->props : "");
-	s->ev.metadata = span_of(s->metadata ? s->metadata : "");
-	s->ev.revenue = span_of(s->revenue.amount);
-	s->ev.currency = span_of(s->revenue.currency);
-	s->ev.interactive = interactive != FIELD_FALSE;
-	s->ev.screen_width = screen_width(object_field(object, "screen", NULL));
-	s->ev.engaged_ms = field_number(object_field(object, "engaged_ms", NULL));
-	s->ev.scroll_depth = field_number(object_field(object, "scroll_depth", NULL));
-	if (s->ev.scroll_depth > 100)
+	s->hit.ev.interactive = interactive != FIELD_FALSE;
+	hit_set_screen(&s->hit, object_field(object, "screen", NULL));
+	s->hit.ev.engaged_ms = field_number(object_field(object, "engaged_ms", NULL));
+	s->hit.ev.scroll_depth = field_number(object_field(object, "scroll_depth", NULL));
+	if (s->hit.ev.scroll_depth > 100)
 		return err_set(err, -EINVAL, "scroll_depth is above 100");
-	if (s->ev.kind == EVENT_ENGAGEMENT && s->ev.engaged_ms < 0 && s->ev.scroll_depth < 0)
+	if (s->hit.ev.kind == EVENT_ENGAGEMENT && s->hit.ev.engaged_ms < 0 &&
+		s->hit.ev.scroll_depth < 0)
 		return err_set(err, -EINVAL, "engagement needs engaged_ms or scroll_depth");
-	rc = read_text(&s->own_id, object, "id", CLIENT_EVENT_ID_MOST, err);
-	return rc ? rc : read_text(&s->client.id, object, "visitor", EVENT_VISITOR_MOST, err);
+	rc = read_text(&s->hit.own_id, object, "id", CLIENT_EVENT_ID_MOST, err);
+	return rc ? rc : read_text(&s->hit.client.id, object, "visitor", EVENT_VISITOR_MOST, err);
 }
 
 static int read_site_name(struct sent *s, const struct object *object, struct err *err)
@@ -262,8 +229,9 @@ static int take_one(struct call *call, struct sent *s, const struct object *obje
 		rc = read_rest(s, object, err);
 	if (rc)
 		return rc;
-	s->ev.id = intake_event_id(s->own_id, call->request_id, call->count);
-	return intake_event(call->in, s->site, &s->ev, &s->client, &call->ticket, &s->refused, err);
+	s->hit.ev.id = intake_event_id(s->hit.own_id, call->request_id, call->count);
+	return intake_event(
+		call->in, s->site, &s->hit.ev, &s->hit.client, &call->ticket, &s->refused, err);
 }
 
 static void result_add(struct call *call, enum outcome outcome, const struct err *err)
@@ -280,15 +248,13 @@ static void result_add(struct call *call, enum outcome outcome, const struct err
 /* Take one event of the call, from the start of text; used is as of object_read(). */
 static void call_event(struct call *call, struct span text, size_t *used)
 {
-	struct sent s; /* its buffers are large: only what counts is made zero */
+	struct sent s;
 	struct object object;
 	struct err err = { 0 };
 	int rc = object_read(&object, text, used, &err);
 
-	memset(&s.ev, 0, sizeof s.ev);
-	s.props = s.metadata = NULL;
+	hit_init(&s.hit, "/api/v1/events");
 	s.site = NULL;
-	s.client = (struct client){ .id = SPAN(""), .way = "/api/v1/events", .origin = SPAN("") };
 	s.refused = DROPPED_INVALID;
 	if (rc)
 		rc = say_field(&err, -EINVAL, "the event");
@@ -298,7 +264,7 @@ static void call_event(struct call *call, struct span text, size_t *used)
 	else
 		rc = take_one(call, &s, &object, &err);
 	if (!rc && !s.refused) {
-		intake_take(&call->tally, s.site, &s.ev);
+		intake_take(&call->tally, s.site, &s.hit.ev);
 		call->accepted++;
 	} else if (!rc) {
 		call->dropped++;
@@ -317,10 +283,9 @@ static void call_event(struct call *call, struct span text, size_t *used)
 		result_add(call, UNAVAILABLE, &err);
 	}
 	if (s.refused && (!rc || intake_event_is_bad(rc)))
-		intake_drop(call->in, &call->tally, s.refused, s.site, &s.ev, &s.client);
+		intake_drop(call->in, &call->tally, s.refused, s.site, &s.hit.ev, &s.hit.client);
 	call->count++;
-	free(s.props);
-	free(s.metadata);
+	hit_done(&s.hit);
 }
 
 static struct span skip_space(struct span text)

@@ -1,0 +1,86 @@
+/* A hit: one event as it was sent, in whatever format, until it is in the journal; and the hits of
+ * one request together. Each format (collect.c, …) reads its own fields into a hit, which keeps
+ * what they point to. */
+#ifndef FOOTFALL_HIT_H
+#define FOOTFALL_HIT_H
+
+#include "lib/enrich/cdn.h"
+#include "services/ingress/fields.h"
+#include "services/ingress/intake.h"
+#include "services/ingress/page.h"
+
+/* The event's spans point into it: do not copy it. Its buffers are large, so only what counts is
+ * made zero. */
+struct hit {
+	struct event ev;
+	struct client client;
+	struct span own_id; /* the client's own id of the event; empty: none */
+	struct addr address;
+	struct page page;
+	char referrer[EVENT_REFERRER_MOST];
+	char agent[EVENT_AGENT_MOST];
+	struct cdn cdn;
+	struct field_revenue revenue;
+	char *props, *metadata; /* owned */
+};
+
+/* A hit of now, of which nothing else is known; way: the path that it was sent to. hit_done()
+ * frees. */
+void hit_init(struct hit *hit, const char *way);
+void hit_done(struct hit *hit);
+
+/* What the headers of a request from a browser say: address, agent, Client Hints, language,
+ * opt-out, origin, a CDN's place. Lent by req. */
+void hit_read_headers(struct hit *hit, const struct http_request *req);
+
+/* Set the event's kind and name by the name it was sent with: field_name(). */
+int hit_set_name(struct hit *hit, struct field name, struct err *err) MUST_CHECK;
+
+/* Set page and campaign by the page's URL, which is cleaned: page_clean(). */
+int hit_set_url(struct hit *hit, struct span url, bool by_hash, struct err *err) MUST_CHECK;
+
+/* These take what they can use of a text and leave out what is wrong: cut and trimmed. */
+void hit_set_referrer(struct hit *hit, struct span url);
+void hit_set_title(struct hit *hit, struct span title);
+void hit_set_agent(struct hit *hit, struct span user_agent);
+void hit_set_language(struct hit *hit, struct span language); /* none: what was known stays */
+
+/* Of the screen, in CSS px: a number, its text, or "1920x1080". */
+void hit_set_screen(struct hit *hit, struct field screen);
+
+/* field_props(), field_metadata() and field_revenue(), for the event. */
+int hit_set_props(struct hit *hit, struct field props, struct err *err) MUST_CHECK;
+int hit_set_metadata(struct hit *hit, struct field metadata, struct err *err) MUST_CHECK;
+int hit_set_revenue(struct hit *hit, struct field revenue, struct err *err) MUST_CHECK;
+
+/* The hits of one request. */
+struct batch {
+	struct intake *in;
+	struct http_request *req;
+	struct span request_id; /* of the door, "" where it is not to be believed */
+	struct journal_ticket ticket;
+	struct tally tally;
+	size_t taken; /* hits, times the sites that took them */
+};
+
+void batch_begin(struct batch *batch, struct intake *in, struct http_request *req);
+
+/* Give a hit, the n-th of the request from 0 on, to a site; NULL: to none that is known. 0: it is
+ * taken (*refused is DROPPED_NONE), but safe only after batch_end(); or it is not, and *refused
+ * tells why, for DROPPED_INVALID with the sentence in err. -ENOSPC, -EIO, -EAGAIN, -ECONNRESET:
+ * nothing of this request can be taken now: give batch_end() that. */
+int batch_add(struct batch *batch, struct hit *hit, size_t n, const struct site *site,
+	enum dropped *refused, struct err *err) MUST_CHECK;
+
+/* Note one that could not be read, of a site or of none that is known (NULL). The site may refuse
+ * it anyway, by what of it is known; that reason is returned. */
+enum dropped batch_add_bad(struct batch *batch, struct hit *hit, const struct site *site);
+
+/* Once all hits are added, rc being batch_add()'s last: wait until what was taken is on disk, count
+ * what became of all, and put x-footfall-dropped into the answer to come; where a site refused the
+ * origin, take the headers that let its script read the answer out again. 0: answer now. Else the
+ * answer has been given (503, or none, where it is open whether something is kept). client tells of
+ * who was not taken. */
+int batch_end(struct batch *batch, int rc, const struct client *client, struct err *err) MUST_CHECK;
+
+#endif
