@@ -47,6 +47,12 @@ static const struct http_route routes[] = {
 	{ "POST", "/api/event", collect_event },
 	{ "OPTIONS", "/api/event", collect_preflight },
 	{ "POST", "/api/v1/events", server_api_events },
+	{ "GET", "/count", goatcounter_count },
+	{ "POST", "/count", goatcounter_count },
+	{ "GET", "/*/count", goatcounter_count },
+	{ "POST", "/*/count", goatcounter_count },
+	{ "POST", "/api/v0/count", goatcounter_api },
+	{ "GET", "/pixel/*", pixel_get },
 	{ "GET", "/js/*", script_get },
 	{ 0 },
 };
