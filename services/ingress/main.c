@@ -15,6 +15,7 @@
 #include "lib/stop.h"
 #include "proto/record.h"
 #include "services/ingress/intake.h"
+#include "services/ingress/script.h"
 #include "services/ingress/sender.h"
 
 #define SEGMENT_BYTES        (8 << 20) /* a whole one is read again after a crash: seconds at most */
@@ -27,7 +28,6 @@
 #define REMOVED_EVERY_S      5
 #define REFUSALS_EVERY_S     5
 #define REMOVED_AGAIN_US     (60 * US_PER_SECOND) /* after a failure */
-#define TRACKER_MOST         (64 << 10)
 
 struct ingress {
 	struct settings settings;
@@ -37,7 +37,6 @@ struct ingress {
 	struct journal_options journal;
 	struct sender *sender;
 	struct http_server *http, *admin;
-	char *tracker;
 	uint64_t removal_rolled;       /* segments in use were ended for it */
 	int64_t removal_again_mono_us; /* of one that failed; before, nothing is tried */
 	bool removal_failing;          /* as was said in the log */
@@ -106,38 +105,6 @@ static void ingress_metrics(void *service, FILE *out)
 			refusals_count(g->intake.refusals, (enum dropped)reason));
 }
 
-/* The tracker without the lines that are only a comment: visitors need not load those. */
-static int tracker_load(struct ingress *g, struct err *err)
-{
-	const char *path = g->settings.tracker_file;
-	FILE *f = fopen(path, "re");
-	char line[1024];
-	size_t len = 0;
-
-	g->tracker = malloc(TRACKER_MOST);
-	if (!f || !g->tracker) {
-		if (f)
-			fclose(f);
-		return err_set(err, f ? -ENOMEM : -errno, "FOOTFALL_TRACKER_FILE %s: %s", path,
-			strerror(f ? ENOMEM : errno));
-	}
-	while (len + sizeof line < TRACKER_MOST && fgets(line, sizeof line, f)) {
-		struct span text = span_of(line);
-
-		if (span_starts_with(span_trim(text), SPAN("//")))
-			continue;
-		memcpy(g->tracker + len, text.ptr, text.len);
-		len += text.len;
-	}
-	if (!feof(f))
-		len = 0;
-	fclose(f);
-	if (!len)
-		return err_set(err, -EINVAL, "FOOTFALL_TRACKER_FILE %s: empty, or too large", path);
-	g->intake.tracker = (struct span){ g->tracker, len };
-	return 0;
-}
-
 static int journal_start(struct ingress *g, struct err *err)
 {
 	g->journal = (struct journal_options){ .parent = g->settings.journal_dir,
@@ -204,7 +171,7 @@ static int ingress_open(struct ingress *g, struct err *err)
 	if (!rc)
 		rc = addr_nets_parse(&g->trusted, g->settings.trusted_proxies, err);
 	if (!rc)
-		rc = tracker_load(g, err);
+		rc = script_load(&g->intake.tracker, g->settings.tracker_file, err);
 	if (!rc)
 		rc = journal_start(g, err);
 	if (!rc)
@@ -256,7 +223,7 @@ static void ingress_close(struct ingress *g)
 	snapshot_close(&g->intake.snapshot);
 	days_close(&g->intake.days);
 	pg_pool_close(&g->pool);
-	free(g->tracker);
+	script_free(&g->intake.tracker);
 	settings_clear(&g->settings);
 }
 

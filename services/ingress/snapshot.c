@@ -21,6 +21,7 @@
 #include "lib/log.h"
 #include "lib/pg.h"
 #include "lib/secret.h"
+#include "services/ingress/script.h"
 
 #define REFRESH_MS     5000 /* also how long a lost database is left alone */
 #define SITE_NAME_MOST 253
@@ -149,7 +150,7 @@ static const char snapshot_sql[] =
 	"order by from_date desc) from site_identity i where i.site_id = site.id), "
 	"json_build_array(origin_required, bots = 'refuse', honour_dnt, "
 	"(select coalesce(json_agg(json_build_array(kind, value) order by kind, value), '[]') "
-	"from site_rule r where r.site_id = site.id and kind <> 'country'))) "
+	"from site_rule r where r.site_id = site.id and kind <> 'country')), script) "
 	"order by id), '[]') from site), "
 	"'removed', (select coalesce(json_agg(id order by id), '[]') from site_removed), "
 	"'removal', (select coalesce(max(number), 0) from site_removed), "
@@ -231,6 +232,22 @@ static size_t read_aliases(struct tables *t, const json_t *rules, bool count_onl
 	return count;
 }
 
+/* NULL: of an ingress that knew of no choice. Names that are not known (of a newer one) are passed
+ * over. */
+static unsigned read_script(const json_t *names)
+{
+	unsigned parts = names ? 0 : SCRIPT_DEFAULT;
+	const json_t *name;
+	size_t i;
+
+	json_array_foreach(names, i, name)
+	{
+		if (json_is_string(name))
+			parts |= script_part(span_of(json_string_value(name)));
+	}
+	return parts;
+}
+
 static int read_sites(struct tables *t, const json_t *sites, struct err *err)
 {
 	size_t i, names = 2 * json_array_size(sites);
@@ -264,6 +281,8 @@ static int read_sites(struct tables *t, const json_t *sites, struct err *err)
 			return err->code;
 		site->has_rules = t->rules[t->site_count] != NULL;
 		site->refuses_bots = rules_refuse_bots(t->rules[t->site_count]);
+		site->honours_dnt = rules_honour_dnt(t->rules[t->site_count]);
+		site->script = read_script(json_array_get(row, 6));
 		t->site_count++;
 	}
 	names_settle(t);

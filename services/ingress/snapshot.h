@@ -28,7 +28,8 @@ struct site {
 	} identity[SITE_IDENTITIES]; /* the latest first; the last counts for all before, too */
 	uint8_t identity_count;      /* at least 1 */
 	bool has_rules;              /* anything that it may refuse */
-	bool refuses_bots;
+	bool refuses_bots, honours_dnt;
+	unsigned script; /* parts of its script that it chose (script.h) */
 };
 
 /* Whether visitors with an id of their own are known by it on a date. */
