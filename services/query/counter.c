@@ -183,10 +183,11 @@ static int asked_read(struct asked *asked, const struct http_request *req, struc
 
 /* The site, if it shows its numbers. One that does not, and one that is not, look the same: or
  * anybody could ask which sites there are. */
-static const char site_sql[] = "select id from site where counter and "
-			       "case when $1::text <> '' then property_id = case when $1 ~* "
-			       "'^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then $1::uuid end "
-			       "else domain in ($2, $3) end order by length(domain) desc limit 1";
+static const char site_sql[] =
+	"select id from site where counter and case when $1::text <> '' then property_id = "
+	"case when $1 ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then $1::uuid end "
+	"else domain in ($2, $3) or exists (select from site_alias a where a.site_id = site.id "
+	"and a.value in ($2, $3)) end order by domain = $2 desc limit 1";
 
 /* Of months and days from `starts` to before `ends`, each looked up by itself: that reads a row for
  * each, and not the rows of all pages. Whether there ever was such a page, whole months tell. A

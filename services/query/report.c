@@ -319,7 +319,9 @@ int report_ready(void *service, struct err *err)
 {
 	struct query *query = service;
 	int rc = database_ready(query->app_db,
-		"select site.counter from login_session, site, site_member, api_key limit 0", err);
+		"select site.counter from login_session, site, site_member, api_key, site_alias "
+		"limit 0",
+		err);
 
 	if (!rc)
 		rc = database_ready(query->metrics_db,
