@@ -189,52 +189,50 @@ static const char site_sql[] =
 	"else domain in ($2, $3) or exists (select from site_alias a where a.site_id = site.id "
 	"and a.value in ($2, $3)) end order by domain = $2 desc limit 1";
 
-/* Of months and days from `starts` to before `ends`, each looked up by itself: that reads a row for
- * each, and not the rows of all pages. Whether there ever was such a page, whole months tell. A
- * page may be asked for as a URL writes it, or as it is decoded. */
+/* Of whole months, and of the days around them, each looked up by its key: so it takes as long for
+ * a site of many pages, and for a page that there never was. (Subqueries stay what they are; as
+ * joins, the rows of all pages would be read.) Whether there ever was such a page, months tell. */
 static const char number_sql[] =
-	"with bounds as ("
+	"with bounds as materialized ("
 	" select s.build, (now() at time zone s.zone)::date as today, (select min(day) from "
 	"rollup_day r where r.site_id = s.site_id and r.build = s.build and dimension = 0) as first"
 	" from site s where s.site_id = $1::integer"
-	"), span as ("
-	" select build, first, today, greatest(first, case $5 when '' then first when 'week' then "
-	"today - 7 when 'month' then today - 30 when 'year' then today - 365 else $5::date end) as "
-	"starts, least(today, nullif($6, '')::date) + 1 as ends from bounds"
+	"), asked as ("
+	" select *, greatest(first, case $5 when '' then first when 'week' then today - 7 "
+	"when 'month' then today - 30 when 'year' then today - 365 else $5::date end) as starts, "
+	"least(today, nullif($6, '')::date) + 1 as ends from bounds"
 	"), cut as ("
-	" select *, least(date_trunc('month', starts + interval '1 month - 1 day')::date, ends) as "
-	"first_month from span"
-	"), range as ("
+	" select *, least(date_trunc('month', starts + interval '1 month - 1 day')::date, ends) "
+	"as first_month from asked"
+	"), range as materialized ("
 	" select *, greatest(date_trunc('month', ends::timestamp)::date, first_month) as end_month "
 	"from cut"
-	"), page as (select distinct unnest(array[$3, $4]::bigint[]) as value"
-	"), counted as ("
-	" select r.visitors from range, page, generate_series(starts, first_month - 1, interval '1 "
-	"day') d join lateral (select visitors from rollup_day r where r.site_id = $1::integer and "
-	"r.build = range.build and r.dimension = $2::smallint and r.day = d::date and r.value = "
-	"page.value) r on true"
-	" union all select r.visitors from range, page, generate_series(first_month, end_month - "
-	"1, "
-	"interval '1 month') m join lateral (select visitors from rollup_month r where r.site_id = "
-	"$1::integer and r.build = range.build and r.dimension = $2::smallint and r.month = "
-	"m::date "
-	"and r.value = page.value) r on true"
-	" union all select r.visitors from range, page, generate_series(end_month, ends - 1, "
-	"interval '1 day') d join lateral (select visitors from rollup_day r where r.site_id = "
-	"$1::integer and r.build = range.build and r.dimension = $2::smallint and r.day = d::date "
-	"and r.value = page.value) r on true"
-	") select coalesce((select sum(visitors) from counted), 0)::bigint, exists (select from "
-	"range, page, generate_series(date_trunc('month', first::timestamp), today, interval '1 "
-	"month') m join lateral (select from rollup_month r where r.site_id = $1::integer and "
-	"r.build = range.build and r.dimension = $2::smallint and r.month = m::date and r.value = "
-	"page.value) r on true)";
+	"), part as ("
+	" select build, n::date as day, false as is_month from range, "
+	"generate_series(starts, first_month - 1, interval '1 day') n"
+	" union all select build, n::date, true from range, "
+	"generate_series(first_month, end_month - 1, interval '1 month') n"
+	" union all select build, n::date, false from range, "
+	"generate_series(end_month, ends - 1, interval '1 day') n"
+	") select coalesce((select sum(case when is_month then "
+	"(select sum(visitors) from rollup_month r where r.site_id = $1::integer and "
+	"r.build = part.build and r.dimension = $2::smallint and r.month = part.day and "
+	"r.value in ($3::bigint, $4::bigint)) else "
+	"(select sum(visitors) from rollup_day r where r.site_id = $1::integer and "
+	"r.build = part.build and r.dimension = $2::smallint and r.day = part.day and "
+	"r.value in ($3::bigint, $4::bigint)) end) from part), 0)::bigint, "
+	"coalesce((select bool_or((select count(*) > 0 from rollup_month r where "
+	"r.site_id = $1::integer and r.build = range.build and r.dimension = $2::smallint and "
+	"r.month = n::date and r.value in ($3::bigint, $4::bigint))) from range, "
+	"generate_series(date_trunc('month', first::timestamp), today, interval '1 month') n), "
+	"false)";
 
 static int64_t page_id(const char *path)
 {
 	return id64(path, strlen(path), NULL, 0);
 }
 
-/* The page as its URL writes it, with escapes. */
+/* A page may be asked for as it is, or once more with the escapes of a URL. */
 static int64_t decoded_page_id(const char *path)
 {
 	char decoded[PATH_MOST + 1];
@@ -243,25 +241,31 @@ static int64_t decoded_page_id(const char *path)
 	return id64(page.ptr, page.len, NULL, 0);
 }
 
-static int number_count(struct number *number, struct query *query, const struct asked *asked,
-	const char *site_id, struct err *err)
+struct question {
+	const struct asked *asked;
+	const char *site_id;
+	struct number *number;
+};
+
+static int number_read(void *what, PGconn *conn, struct err *err)
 {
+	const struct question *q = what;
 	char page[24] = "0", decoded[24] = "0";
-	const char *const params[] = { site_id, asked->total ? "0" : "1", page, decoded,
-		asked->start, asked->end };
-	PGresult *rows = NULL;
+	const char *const params[] = { q->site_id, q->asked->total ? "0" : "1", page, decoded,
+		q->asked->start, q->asked->end };
+	PGresult *rows;
 	int rc;
 
-	if (!asked->total) {
-		snprintf(page, sizeof page, "%" PRId64, page_id(asked->path));
-		snprintf(decoded, sizeof decoded, "%" PRId64, decoded_page_id(asked->path));
+	if (!q->asked->total) {
+		snprintf(page, sizeof page, "%" PRId64, page_id(q->asked->path));
+		snprintf(decoded, sizeof decoded, "%" PRId64, decoded_page_id(q->asked->path));
 	}
-	rc = pg_pool_run(query->metrics_db, &rows, number_sql, 6, params, err);
+	rc = pg_run(conn, &rows, number_sql, 6, params, err);
 	if (rc)
 		return rc;
-	number->count = pg_int(rows, 0, 0);
-	number->found =
-		asked->total || PQgetvalue(rows, 0, 1)[0] == 't' ? FOUND_PAGE : FOUND_NOTHING;
+	q->number->count = pg_int(rows, 0, 0);
+	q->number->found =
+		q->asked->total || PQgetvalue(rows, 0, 1)[0] == 't' ? FOUND_PAGE : FOUND_NOTHING;
 	PQclear(rows);
 	return 0;
 }
@@ -276,8 +280,11 @@ static int number_ask(
 	if (rc)
 		return rc;
 	number->found = FOUND_REFUSED;
-	if (PQntuples(site))
-		rc = number_count(number, query, asked, PQgetvalue(site, 0, 0), err);
+	if (PQntuples(site)) {
+		struct question q = { asked, PQgetvalue(site, 0, 0), number };
+
+		rc = query_read(query, number_read, &q, err);
+	}
 	PQclear(site);
 	return rc;
 }

@@ -38,6 +38,10 @@ bool query_credential(struct query *query, struct http_request *req, struct cred
 /* Answer what failed with that code; the outcome is counted. */
 void query_answer_failure(
 	struct query *query, struct http_request *req, int code, const struct err *err);
+/* Read of the metrics database, in one snapshot and at most 10 s a statement. read may be called
+ * again, from the beginning, on another connection; what it is given is `what`. */
+int query_read(struct query *query, int (*read)(void *what, PGconn *conn, struct err *err),
+	void *what, struct err *err) MUST_CHECK;
 /* Note that a request was answered. */
 void query_answered(struct query *query);
 
