@@ -66,8 +66,7 @@ enum dropped intake_refuse(
 }
 
 int intake_event(struct intake *in, const struct site *site, struct event *ev,
-	const struct client *client, struct journal_ticket *ticket, enum dropped *refused,
-	struct err *err)
+	const struct client *client, struct journal_ticket *ticket, struct err *err)
 {
 	static const struct addr unknown;
 	unsigned char sealed[EVENT_SEALED_BYTES];
@@ -75,9 +74,6 @@ int intake_event(struct intake *in, const struct site *site, struct event *ev,
 	struct day day;
 	int rc = 0;
 
-	*refused = intake_refuse(in, site, ev, client);
-	if (*refused)
-		return 0;
 	if (client->id.len > EVENT_VISITOR_MOST)
 		rc = err_set(err, -EINVAL, "the visitor's id has more than %d bytes",
 			EVENT_VISITOR_MOST);
@@ -256,6 +252,6 @@ void intake_answer_unavailable(struct http_request *req, const struct err *err)
 void intake_allow_any_origin(struct http_request *req)
 {
 	http_add_header(req, "Access-Control-Allow-Origin", "*");
-	http_add_header(
-		req, "Access-Control-Expose-Headers", "x-footfall-dropped, x-plausible-dropped");
+	http_add_header(req, "Access-Control-Expose-Headers",
+		"x-footfall-dropped, x-plausible-dropped, retry-after");
 }

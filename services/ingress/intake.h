@@ -13,6 +13,7 @@
 #include "proto/event.h"
 #include "services/ingress/bots.h"
 #include "services/ingress/day.h"
+#include "services/ingress/limits.h"
 #include "services/ingress/recents.h"
 #include "services/ingress/refusals.h"
 #include "services/ingress/snapshot.h"
@@ -25,6 +26,7 @@ struct intake {
 	struct refusals *refusals;
 	struct recents *recents;
 	struct bots *bots;
+	struct limits *limits;
 	struct span tracker; /* source of the script for pages */
 	atomic_llong accepted, rejected;
 };
@@ -40,7 +42,7 @@ struct client {
 	const struct addr *address; /* NULL: not known */
 	struct span id;             /* what a browser or caller knows its visitor by */
 	const char *way;            /* the path that it was sent to */
-	bool from_page;             /* by a browser */
+	bool from_page;             /* by a browser, or who passes for one: limits hold */
 	bool opts_out;              /* with DNT: 1 or Sec-GPC: 1 */
 	struct span origin;         /* UTF-8 or not */
 	uint8_t bot;                /* enum event_bot, as its request tells */
@@ -49,18 +51,17 @@ struct client {
 /* What a request from a page says of its sender, but for address and id. */
 struct client intake_client(const struct http_request *req, const char *way);
 
-/* Whether the site refuses it, by what is known of ev, whose bot is set. */
+/* Whether the site refuses it, by what is known of ev, whose bot is set. What it does not refuse
+ * may be given to intake_event(). */
 enum dropped intake_refuse(
 	struct intake *in, const struct site *site, struct event *ev, const struct client *client);
 
-/* Complete ev (site_id, visitor, address, address_date, bot are set here) for `site` and append it.
- * The event is safe only after journal_wait(). The client's id counts on dates of a persistent
- * identity. 0 with *refused: the site does not want it, and it was not appended; else *refused is
- * DROPPED_NONE. -EINVAL, -EMSGSIZE: this event cannot be taken, with the reason; -ENOSPC, -EIO,
+/* Complete ev (site_id, visitor, address, address_date are set here) for `site` and append it. The
+ * event is safe only after journal_wait(). The client's id counts on dates of a persistent
+ * identity. -EINVAL, -EMSGSIZE: this event cannot be taken, with the reason; -ENOSPC, -EIO,
  * -EAGAIN, -ECONNRESET: none can be taken now. */
 int intake_event(struct intake *in, const struct site *site, struct event *ev,
-	const struct client *client, struct journal_ticket *ticket, enum dropped *refused,
-	struct err *err) MUST_CHECK;
+	const struct client *client, struct journal_ticket *ticket, struct err *err) MUST_CHECK;
 
 /* What became of the events of a request. It counts with the answer, and not at all when that is
  * 503 or none: then the request is sent again, and would count twice. */

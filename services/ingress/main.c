@@ -132,6 +132,18 @@ static int tracker_load(struct ingress *g, struct err *err)
 	return 0;
 }
 
+static int limits_start(struct ingress *g, struct err *err)
+{
+	const struct settings *s = &g->settings;
+	const struct limits_options options = {
+		.address = { s->limit_address, s->limit_address_burst },
+		.site = { s->limit_site, s->limit_site_burst },
+		.trusted = &g->trusted,
+	};
+
+	return limits_open(&g->intake.limits, &options, err);
+}
+
 static int journal_start(struct ingress *g, struct err *err)
 {
 	g->journal = (struct journal_options){ .parent = g->settings.journal_dir,
@@ -198,6 +210,8 @@ static int ingress_open(struct ingress *g, struct err *err)
 	if (!rc)
 		rc = addr_nets_parse(&g->trusted, g->settings.trusted_proxies, err);
 	if (!rc)
+		rc = limits_start(g, err);
+	if (!rc)
 		rc = tracker_load(g, err);
 	if (!rc)
 		rc = journal_start(g, err);
@@ -246,6 +260,7 @@ static void ingress_close(struct ingress *g)
 	refusals_close(&g->intake.refusals);
 	recents_close(&g->intake.recents);
 	bots_close(&g->intake.bots);
+	limits_close(&g->intake.limits);
 	journal_close(&g->intake.journal);
 	snapshot_close(&g->intake.snapshot);
 	days_close(&g->intake.days);

@@ -230,8 +230,10 @@ static int take_one(struct call *call, struct sent *s, const struct object *obje
 	if (rc)
 		return rc;
 	s->hit.ev.id = intake_event_id(s->hit.own_id, call->request_id, call->count);
-	return intake_event(
-		call->in, s->site, &s->hit.ev, &s->hit.client, &call->ticket, &s->refused, err);
+	s->refused = intake_refuse(call->in, s->site, &s->hit.ev, &s->hit.client);
+	return s->refused ? 0
+			  : intake_event(call->in, s->site, &s->hit.ev, &s->hit.client,
+				    &call->ticket, err);
 }
 
 static void result_add(struct call *call, enum outcome outcome, const struct err *err)
