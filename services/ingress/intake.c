@@ -227,18 +227,35 @@ void intake_end(struct intake *in, struct http_request *req, struct tally *tally
 	intake_forget(tally);
 }
 
-int intake_body(struct intake *in, struct http_request *req, size_t most, struct span *body,
+static void answer_no_body(struct intake *in, struct http_request *req, int rc, size_t most,
 	const struct client *client)
 {
 	struct tally tally = { 0 };
-	int rc = http_read_body(req, most, body);
 
-	if (rc && rc != -ENOBUFS) {
+	if (rc != -ENOBUFS) {
 		intake_drop(in, &tally, DROPPED_INVALID, NULL, NULL, client);
 		intake_end(in, req, &tally, client);
 	}
+	http_answer_no_body(req, rc, most);
+}
+
+int intake_body(struct intake *in, struct http_request *req, size_t most, struct span *body,
+	const struct client *client)
+{
+	int rc = http_read_body(req, most, body);
+
 	if (rc)
-		http_answer_no_body(req, rc, most);
+		answer_no_body(in, req, rc, most, client);
+	return rc;
+}
+
+int intake_packed_body(struct intake *in, struct http_request *req, size_t most, struct span *body,
+	const struct client *client)
+{
+	int rc = http_read_packed_body(req, most, body);
+
+	if (rc)
+		answer_no_body(in, req, rc, most, client);
 	return rc;
 }
 

@@ -99,6 +99,9 @@ static inline bool intake_event_is_bad(int rc)
  */
 int intake_body(struct intake *in, struct http_request *req, size_t most, struct span *body,
 	const struct client *client) MUST_CHECK;
+/* The same with http_read_packed_body(). */
+int intake_packed_body(struct intake *in, struct http_request *req, size_t most, struct span *body,
+	const struct client *client) MUST_CHECK;
 
 /* Answer 503: nothing of this request was kept, try again. */
 void intake_answer_unavailable(struct http_request *req, const struct err *err);

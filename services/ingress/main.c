@@ -362,7 +362,8 @@ int main(int argc, char **argv)
 	struct err err = { 0 };
 	int rc;
 
-	mallopt(M_ARENA_MAX, 2); /* one a thread would keep what a burst took */
+	mallopt(M_ARENA_MAX, 2);              /* one a thread would keep what a burst took */
+	mallopt(M_MMAP_THRESHOLD, 128 << 10); /* a large body goes back whole, however many came */
 	stop_block();
 	rc = settings_start(&g.settings, FOR_INGRESS, "ingress",
 		"takes events over HTTP, makes them durable, pushes them to workers", argc, argv,

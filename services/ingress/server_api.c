@@ -7,7 +7,7 @@
 #include "lib/rfc3339.h"
 #include "services/ingress/hit.h"
 
-#define BODY_MOST     (2 << 20)
+#define BODY_MOST     (2 << 20) /* also unpacked; few are in memory at once */
 #define EVENTS_MOST   1000
 #define AHEAD_MOST_US (60 * US_PER_SECOND) /* clocks differ; what is further ahead is an error */
 #define OLDEST_US     (946684800LL * US_PER_SECOND) /* 2000-01-01 */
@@ -405,7 +405,7 @@ void server_api_events(struct http_request *req, void *service)
 			"Authorization: Bearer KEY");
 		return;
 	}
-	if (intake_body(call.in, req, BODY_MOST, &text, &nobody))
+	if (intake_packed_body(call.in, req, BODY_MOST, &text, &nobody))
 		return;
 	http_client(req, &from_proxy);
 	if (from_proxy)
