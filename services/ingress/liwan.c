@@ -44,6 +44,10 @@ static const char *read_body(
 
 	if (field_text(entity, object_field(body, "entity_id", NULL), ENTITY_MOST, err))
 		return "entity_id";
+	if (!span_trim(*entity).len) {
+		err_set(err, -EINVAL, "can't be blank");
+		return "entity_id";
+	}
 	if (hit_set_name(hit, object_field(body, "name", NULL), err))
 		return "name";
 	if (field_text(&text, object_field(body, "url", NULL), PAGE_URL_MOST, err) ||

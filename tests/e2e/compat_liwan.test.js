@@ -75,13 +75,13 @@ test('what is wrong is refused with the reason', async () => {
   assert.equal((await take(view({ referrer: `https://news.example/${'x'.repeat(256 - 21)}` }))).referrer.length, 256 - 'https://'.length);
 });
 
-test('an entity_id that is no text or too long is refused, one of no site of ours is dropped and said', async () => {
-  for (const entity_id of [17, ['example.org'], 'x'.repeat(256)]) {
+test('an entity_id that is no text, blank or too long is refused, one of no site of ours is dropped and said', async () => {
+  for (const entity_id of [17, ['example.org'], 'x'.repeat(256), '', ' ']) {
     const answer = await post(view({ entity_id }));
     assert.equal(answer.status, 400);
     assert.match(answer.json.message, /^entity_id /);
   }
-  for (const entity_id of ['nosuch.example', '']) assertAnswer(await post(view({ entity_id })), 200, '{"status":"OK"}', 'unknown_site');
+  for (const entity_id of ['nosuch.example', 'x'.repeat(255)]) assertAnswer(await post(view({ entity_id })), 200, '{"status":"OK"}', 'unknown_site');
 });
 
 test('unlike Liwan, which takes 255 bytes, a name has at most 120 characters', async () => {
