@@ -10,8 +10,7 @@
 
 #define DOMAINS_MOST     16
 #define DOMAIN_LIST_MOST 2048
-#define ENGAGED_MS_BOUND (30LL * 86400 * 1000) /* old trackers sent some that huge: none is meant  \
-						*/
+#define ENGAGED_MS_BOUND (30LL * 86400 * 1000) /* more was a fault of old trackers: 0 */
 
 void collect_preflight(struct http_request *req, void *service)
 {
