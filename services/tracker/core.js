@@ -5,7 +5,7 @@ var page = location;
 var tag = document.currentScript;
 var option = tag.dataset;
 var api = option.api || tag.src.replace(/(.*)\/js\/.*/, '$1') + '/api/event';
-var off = !/^http/.test(page) || (option.local === 'false' && /^(localhost|127\..+|\[::1])$/.test(page.hostname));
+var off = !/^http/.test(page) || (option.local === 'false' && /^(localhost$|127\.|\[::1])/.test(page.hostname));
 var manual = 'manual' in option; // no page views but those that the page asks for
 var hashed; // 1: the page routes by its fragment (part hash)
 var live; // events are taken; before, they gather in `early`
@@ -14,7 +14,7 @@ var shown; // path of the page that is seen
 var counted; // its address, when its page view was sent
 var from = document.referrer;
 var extras = []; // of parts: functions of an event, to which they add something
-var leave = () => {}; // of the part exit: what is told of a page before the next one begins
+var leave; // of the part exit: what is told of a page before the next one begins
 var queue = []; // of events; the first is being sent or will be tried again, the others wait
 var flying = 0; // 1: it is being sent
 var timer, delay = 1e3;
@@ -38,7 +38,7 @@ var choose = guard(() => {
   if (!again && page.hash !== '#footfall-ignore') return;
   if (again) delete localStorage.footfall_ignore;
   else localStorage.footfall_ignore = true;
-  alert('Footfall: visits with this browser are ' + (again ? '' : 'not ') + 'counted on ' + page.host);
+  alert('Footfall: your visits are ' + (again ? '' : 'not ') + 'counted on ' + page.host);
 });
 
 // A string goes as text/plain, which needs no preflight.
@@ -54,7 +54,7 @@ var next = guard(() => {
   fetch(api, {
     method: 'POST', body: item.body, credentials: 'omit',
     keepalive: item.body.length < 2e4 // of 64 KiB and more none is taken, nor of many at once
-  }).then(({ status }) => status === 429 || status > 499, () => true).then((again) => {
+  }).then(({ status }) => status === 429 || status > 499, () => 1).then((again) => {
     flying = 0;
     if (again && Date.now() < item.until) {
       timer = setTimeout(next, delay);
@@ -68,15 +68,16 @@ var next = guard(() => {
   flying = 1;
 });
 
-// The page may be gone in a moment: what waits goes by sendBeacon, and stays in the queue in case it is not.
-var flush = () => queue.slice(flying).forEach(beacon);
+// The page may be gone in a moment: what waits goes by sendBeacon, and stays in the queue in case it is not. So does what
+// is being sent where the browser does not let that outlive the page (Firefox until 2024).
+var flush = () => queue.slice('keepalive' in Request.prototype ? flying : 0).forEach(beacon);
 
 // The page's path; where it routes by its fragment, with that.
 var path = (query = '') => page.pathname + query + (hashed ? page.hash : '');
 
 // Whether a comma list of paths has the page's: * is anything but a slash, ** anything.
-var isListed = (list) => list.split(',').some((pattern) => new RegExp('^' + pattern.trim().replace(/[^\w*]/g, '\\$&')
-  .replace(/\*+/g, (stars) => (stars[1] ? '.*' : '[^/]*')) + '/?$').test(path()));
+var signs = { '*': '[^/]*', '**': '.*', ',': '|' };
+var isListed = (list) => RegExp('^(' + list.trim().replace(/\s*(\*+|\W)\s*/g, (all, sign) => signs[sign] || '\\' + sign) + ')/?$').test(path());
 
 // Send an event. more: fields that only parts set. last: the page goes, there is no time to queue.
 var send = guard((name, options, more, last) => {
@@ -92,7 +93,7 @@ var send = guard((name, options, more, last) => {
   // As Plausible has it, but at once: the queue outlives what it may do.
   if (options.callback) setTimeout(options.callback, 0, {});
   if (name === 'pageview') {
-    leave();
+    if (leave) leave();
     quiet = quiet || !isListed(option.include || '**') || isListed(option.exclude || '-');
     counted = !quiet && event.u;
   }
@@ -128,7 +129,8 @@ var begin = guard(() => {
   choose();
   view();
   early.forEach((call) => send(...call));
-  if (window.navigation) return navigation.addEventListener('currententrychange', view);
+  var { navigation } = window; // which may be something of the page's
+  if (navigation && navigation.currentEntry) return navigation.addEventListener('currententrychange', view);
   ['pushState', 'replaceState'].forEach((name) => {
     var original = history[name];
     history[name] = (...args) => {
@@ -152,7 +154,7 @@ if (!window.footfall || !footfall.live) {
   });
   // Back from the browser's cache: the page is seen again, and no script of it has run anew.
   on('pageshow', (event) => event.persisted && view(shown = 0));
-  on('visibilitychange', () => document.hidden && flush());
+  on('visibilitychange', flush);
   on('online', next);
   if (document.readyState !== 'loading') begin();
 }
