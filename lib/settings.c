@@ -57,6 +57,14 @@ static const struct setting table[] = {
 	{ "FOOTFALL_ARCHIVE_DAYS", INT, AT(archive_days), FOR_INGRESS, "days", 0, 3650, "3",
 		"how long delivered events are kept, so that a restored database gets what it "
 		"lacks; 0: not at all" },
+	{ "FOOTFALL_LIMIT_ADDRESS", INT, AT(limit_address), FOR_INGRESS, "events/s", 0, 1000000,
+		"50", "how many one address may send for long, without a key; 0: any number" },
+	{ "FOOTFALL_LIMIT_ADDRESS_BURST", INT, AT(limit_address_burst), FOR_INGRESS, "events", 1,
+		10000000, "1000", "how many of them at once" },
+	{ "FOOTFALL_LIMIT_SITE", INT, AT(limit_site), FOR_INGRESS, "events/s", 0, 1000000, "2000",
+		"how many one site takes for long, of those without a key; 0: any number" },
+	{ "FOOTFALL_LIMIT_SITE_BURST", INT, AT(limit_site_burst), FOR_INGRESS, "events", 1,
+		10000000, "20000", "how many of them at once" },
 	{ "FOOTFALL_RETENTION_MONTHS", INT, AT(retention_months), FOR_CONSOLE, "months", 0, 1200,
 		"0", "how many whole months of events are kept besides the present one; 0: all" },
 	{ "FOOTFALL_DRAIN", TEXT, AT(drain), FOR_INGRESS, "none or all", 0, 0, "none",
@@ -73,7 +81,7 @@ static const struct setting table[] = {
 	{ "FOOTFALL_SEND_WINDOW", INT, AT(send_window), FOR_INGRESS, "records", 1, 4096, "64",
 		"records sent and not yet acknowledged, 64 KiB each at most" },
 	{ "FOOTFALL_TRACKER_FILE", TEXT, AT(tracker_file), FOR_INGRESS, "file", 0, 0, NULL,
-		"source of the script that pages load" },
+		"the script that pages load, in pieces, as services/tracker/build.js makes it" },
 	{ "FOOTFALL_INGRESS_LINKS", TEXT, AT(ingress_links), FOR_WORKER, "host:push:ack list", 0, 0,
 		"127.0.0.1:5555:5556", "the ingresses a worker takes records from" },
 	{ "FOOTFALL_LIVE_LINKS", TEXT, AT(live_links), FOR_WORKER, "host:port list", 0, 0,
@@ -240,8 +248,8 @@ void settings_help(enum settings_for who)
 
 		if (!(row->who & who))
 			continue;
-		printf("  %-26s %s\n", row->name, row->help);
-		printf("  %-26s %s", "", row->unit);
+		printf("  %-30s %s\n", row->name, row->help);
+		printf("  %-30s %s", "", row->unit);
 		if (row->type == INT)
 			printf(", %" PRId64 " to %" PRId64, row->least, row->most);
 		if (!row->fallback)

@@ -15,6 +15,7 @@
 #include "lib/stop.h"
 #include "proto/record.h"
 #include "services/ingress/intake.h"
+#include "services/ingress/script.h"
 #include "services/ingress/sender.h"
 
 #define SEGMENT_BYTES        (8 << 20) /* a whole one is read again after a crash: seconds at most */
@@ -27,7 +28,6 @@
 #define REMOVED_EVERY_S      5
 #define REFUSALS_EVERY_S     5
 #define REMOVED_AGAIN_US     (60 * US_PER_SECOND) /* after a failure */
-#define TRACKER_MOST         (64 << 10)
 
 struct ingress {
 	struct settings settings;
@@ -37,7 +37,6 @@ struct ingress {
 	struct journal_options journal;
 	struct sender *sender;
 	struct http_server *http, *admin;
-	char *tracker;
 	uint64_t removal_rolled;       /* segments in use were ended for it */
 	int64_t removal_again_mono_us; /* of one that failed; before, nothing is tried */
 	bool removal_failing;          /* as was said in the log */
@@ -54,6 +53,12 @@ static const struct http_route routes[] = {
 	{ "POST", "/matomo.php", matomo_track },
 	{ "OPTIONS", "/matomo.php", collect_preflight },
 	{ "POST", "/api/v1/events", server_api_events },
+	{ "GET", "/count", goatcounter_count },
+	{ "POST", "/count", goatcounter_count },
+	{ "GET", "/*/count", goatcounter_count },
+	{ "POST", "/*/count", goatcounter_count },
+	{ "POST", "/api/v0/count", goatcounter_api },
+	{ "GET", "/pixel/*", pixel_get },
 	{ "GET", "/js/*", script_get },
 	{ 0 },
 };
@@ -107,36 +112,16 @@ static void ingress_metrics(void *service, FILE *out)
 			refusals_count(g->intake.refusals, (enum dropped)reason));
 }
 
-/* The tracker without the lines that are only a comment: visitors need not load those. */
-static int tracker_load(struct ingress *g, struct err *err)
+static int limits_start(struct ingress *g, struct err *err)
 {
-	const char *path = g->settings.tracker_file;
-	FILE *f = fopen(path, "re");
-	char line[1024];
-	size_t len = 0;
+	const struct settings *s = &g->settings;
+	const struct limits_options options = {
+		.address = { s->limit_address, s->limit_address_burst },
+		.site = { s->limit_site, s->limit_site_burst },
+		.trusted = &g->trusted,
+	};
 
-	g->tracker = malloc(TRACKER_MOST);
-	if (!f || !g->tracker) {
-		if (f)
-			fclose(f);
-		return err_set(err, f ? -ENOMEM : -errno, "FOOTFALL_TRACKER_FILE %s: %s", path,
-			strerror(f ? ENOMEM : errno));
-	}
-	while (len + sizeof line < TRACKER_MOST && fgets(line, sizeof line, f)) {
-		struct span text = span_of(line);
-
-		if (span_starts_with(span_trim(text), SPAN("//")))
-			continue;
-		memcpy(g->tracker + len, text.ptr, text.len);
-		len += text.len;
-	}
-	if (!feof(f))
-		len = 0;
-	fclose(f);
-	if (!len)
-		return err_set(err, -EINVAL, "FOOTFALL_TRACKER_FILE %s: empty, or too large", path);
-	g->intake.tracker = (struct span){ g->tracker, len };
-	return 0;
+	return limits_open(&g->intake.limits, &options, err);
 }
 
 static int journal_start(struct ingress *g, struct err *err)
@@ -205,7 +190,9 @@ static int ingress_open(struct ingress *g, struct err *err)
 	if (!rc)
 		rc = addr_nets_parse(&g->trusted, g->settings.trusted_proxies, err);
 	if (!rc)
-		rc = tracker_load(g, err);
+		rc = limits_start(g, err);
+	if (!rc)
+		rc = script_load(&g->intake.tracker, g->settings.tracker_file, err);
 	if (!rc)
 		rc = journal_start(g, err);
 	if (!rc)
@@ -253,11 +240,12 @@ static void ingress_close(struct ingress *g)
 	refusals_close(&g->intake.refusals);
 	recents_close(&g->intake.recents);
 	bots_close(&g->intake.bots);
+	limits_close(&g->intake.limits);
 	journal_close(&g->intake.journal);
 	snapshot_close(&g->intake.snapshot);
 	days_close(&g->intake.days);
 	pg_pool_close(&g->pool);
-	free(g->tracker);
+	script_free(&g->intake.tracker);
 	settings_clear(&g->settings);
 }
 
@@ -354,7 +342,8 @@ int main(int argc, char **argv)
 	struct err err = { 0 };
 	int rc;
 
-	mallopt(M_ARENA_MAX, 2); /* one a thread would keep what a burst took */
+	mallopt(M_ARENA_MAX, 2);              /* one a thread would keep what a burst took */
+	mallopt(M_MMAP_THRESHOLD, 128 << 10); /* a large body goes back whole, however many came */
 	stop_block();
 	rc = settings_start(&g.settings, FOR_INGRESS, "ingress",
 		"takes events over HTTP, makes them durable, pushes them to workers", argc, argv,

@@ -12,6 +12,7 @@
 #include "lib/rfc3339.h"
 #include "lib/utf8.h"
 #include "services/ingress/hit.h"
+#include "services/ingress/image.h"
 
 #define BULK_BYTES    (2 << 20)
 #define BULK_MOST     1000
@@ -331,6 +332,7 @@ static int take_one(struct batch *batch, const struct params *params, struct spa
 	*refused = DROPPED_INVALID;
 	hit_init(&s.hit, "/matomo.php");
 	hit_read_headers(&s.hit, batch->req);
+	s.hit.client.origin = image_origin(batch->req);
 	s.params = params;
 	s.site_known = false;
 	s.token = token.len ? token : param(params, "token_auth");

@@ -330,6 +330,8 @@ static struct reply reply_of(
 	case DROPPED_DATA_CENTRE:
 	case DROPPED_PREFETCH:
 		return (struct reply){ 200, json_pack("{ss}", "beep", "boop") };
+	case DROPPED_RATE:
+		return reply_error(429, "too-many-requests", "Too many requests");
 	default:
 		return reply_error(503, "unavailable", "not taken now, please send it again");
 	}
