@@ -10,6 +10,9 @@
 #include "lib/secret.h"
 #include "proto/record.h"
 
+/* event_visitor() looks at so much of what stands in the agent's place. */
+_Static_assert(CLIENT_SESSION_MOST <= EVENT_AGENT_MOST, "a session is looked at as a whole");
+
 int64_t intake_event_id(struct span own, struct span request_id, size_t index)
 {
 	char text[512];
@@ -65,19 +68,32 @@ enum dropped intake_refuse(
 	return snapshot_refuse(in->snapshot, site, &asked);
 }
 
-int intake_event(struct intake *in, const struct site *site, struct event *ev,
-	const struct client *client, struct journal_ticket *ticket, enum dropped *refused,
-	struct err *err)
+/* The visitor of the day (proto/event.md, "Visitors"). One that is alone is known by the event's
+ * id, so that it is the same when the event is sent again. */
+static int64_t daily_visitor(const struct event_day_keys *keys, uint32_t site_id,
+	const struct event *ev, const struct client *client)
 {
-	static const struct addr unknown;
+	static const struct addr unknown,
+		of_sessions = { { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+			0xff, 0xff, 0xff, 0xff, 0xff } };
+	const struct addr *address = client->address ? client->address : &unknown;
+
+	if (client->alone)
+		return event_visitor(keys, site_id, &of_sessions,
+			(struct span){ (const char *)&ev->id, sizeof ev->id });
+	if (client->session.len)
+		return event_visitor(keys, site_id, &of_sessions, client->session);
+	return event_visitor(keys, site_id, address, ev->user_agent);
+}
+
+int intake_event(struct intake *in, const struct site *site, struct event *ev,
+	const struct client *client, struct journal_ticket *ticket, struct err *err)
+{
 	unsigned char sealed[EVENT_SEALED_BYTES];
 	msgpack_sbuffer wire;
 	struct day day;
 	int rc = 0;
 
-	*refused = intake_refuse(in, site, ev, client);
-	if (*refused)
-		return 0;
 	if (client->id.len > EVENT_VISITOR_MOST)
 		rc = err_set(err, -EINVAL, "the visitor's id has more than %d bytes",
 			EVENT_VISITOR_MOST);
@@ -91,8 +107,7 @@ int intake_event(struct intake *in, const struct site *site, struct event *ev,
 	if (client->id.len && site_is_persistent(site, day.date))
 		ev->visitor = event_persistent_visitor(site->id, client->id);
 	else
-		ev->visitor = event_visitor(&day.keys, site->id,
-			client->address ? client->address : &unknown, ev->user_agent);
+		ev->visitor = daily_visitor(&day.keys, site->id, ev, client);
 	ev->address_date = day.date;
 	ev->address = SPAN("");
 	if (client->address) {
@@ -231,18 +246,35 @@ void intake_end(struct intake *in, struct http_request *req, struct tally *tally
 	intake_forget(tally);
 }
 
-int intake_body(struct intake *in, struct http_request *req, size_t most, struct span *body,
+static void answer_no_body(struct intake *in, struct http_request *req, int rc, size_t most,
 	const struct client *client)
 {
 	struct tally tally = { 0 };
-	int rc = http_read_body(req, most, body);
 
-	if (rc && rc != -ENOBUFS) {
+	if (rc != -ENOBUFS) {
 		intake_drop(in, &tally, DROPPED_INVALID, NULL, NULL, client);
 		intake_end(in, req, &tally, client);
 	}
+	http_answer_no_body(req, rc, most);
+}
+
+int intake_body(struct intake *in, struct http_request *req, size_t most, struct span *body,
+	const struct client *client)
+{
+	int rc = http_read_body(req, most, body);
+
 	if (rc)
-		http_answer_no_body(req, rc, most);
+		answer_no_body(in, req, rc, most, client);
+	return rc;
+}
+
+int intake_packed_body(struct intake *in, struct http_request *req, size_t most, struct span *body,
+	const struct client *client)
+{
+	int rc = http_read_packed_body(req, most, body);
+
+	if (rc)
+		answer_no_body(in, req, rc, most, client);
 	return rc;
 }
 
@@ -256,6 +288,6 @@ void intake_answer_unavailable(struct http_request *req, const struct err *err)
 void intake_allow_any_origin(struct http_request *req)
 {
 	http_add_header(req, "Access-Control-Allow-Origin", "*");
-	http_add_header(
-		req, "Access-Control-Expose-Headers", "x-footfall-dropped, x-plausible-dropped");
+	http_add_header(req, "Access-Control-Expose-Headers",
+		"x-footfall-dropped, x-plausible-dropped, retry-after");
 }

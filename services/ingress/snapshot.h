@@ -64,6 +64,10 @@ enum dropped snapshot_refuse(
  * up by the token's hash, so nothing secret is compared byte by byte. */
 bool snapshot_key_allows(struct snapshot *s, struct span token, uint32_t site_id);
 
+/* The one site whose events a key (the token itself) may send; false: none, or several. *out is a
+ * copy. */
+bool snapshot_key_site(struct snapshot *s, struct span token, struct site *out);
+
 /* The sites that were removed, ascending, and the number of the last removal, which rises with
  * each; 0: none. *ids is yours (free). -ENOMEM. */
 int snapshot_removed(struct snapshot *s, uint32_t **ids, size_t *count, uint64_t *number,
