@@ -31,6 +31,8 @@ programs := $(sort $(patsubst services/%/,%,$(dir $(wildcard services/*/main.c))
 binary_of = $(BUILD)/bin/$(if $(filter cli,$(1)),footfall,$(1))
 shared   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_test.c,$(wildcard lib/*.c lib/*/*.c proto/*.c)))
 objects_of = $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_test.c,$(wildcard services/$(1)/*.c)))
+# Not below $(BUILD): it is the same for every build.
+tracker  := build/tracker/footfall.js
 unit_tests := $(patsubst %.c,$(BUILD)/%,$(filter %_test.c,$(sources)))
 
 .PHONY: all help run up down reset test test-long chaos unit lint format web install clean \
@@ -55,7 +57,7 @@ reset: ## delete all data of the stack (asks first)
 install:
 	@deploy/install run
 
-all: $(foreach p,$(programs),$(call binary_of,$(p))) web ## build every program and the dashboard's files
+all: $(foreach p,$(programs),$(call binary_of,$(p))) web $(tracker) ## build every program and the dashboard's files
 
 test: ## install what is missing and prove the product
 	@deploy/install test
@@ -119,6 +121,11 @@ lint: ## formatting and static checks on our own code
 
 format: ## format the C code
 	clang-format -i $(sources) $(wildcard lib/*.h lib/*/*.h proto/*.h services/*/*.h)
+
+# What visited pages load, in pieces; says its sizes.
+$(tracker): services/tracker/build.js services/tracker/core.js $(wildcard services/tracker/parts/*.js) \
+		package-lock.json
+	@node services/tracker/build.js $@
 
 # The dashboard's files as the door serves them: ours, and the npm modules they import.
 web_ours := $(wildcard services/console/web/*)

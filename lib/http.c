@@ -18,8 +18,8 @@
 #include "lib/settings.h"
 
 #define HEADERS_MOST         8
-#define HEADER_TEXT_SIZE     1024
-#define TYPE_MOST            128 /* bytes of a Content-Type */
+#define HEADER_TEXT_SIZE     4096 /* a list of 500 numbers is the longest */
+#define TYPE_MOST            128  /* bytes of a Content-Type */
 #define PACKED_CHUNK         4096
 #define GZIP_WINDOW          (16 + MAX_WBITS) /* zlib.h: 16 more for gzip's header alone */
 #define LARGE_BODIES_AT_ONCE 2 /* of at most a few MiB each, so that memory stays bounded */
@@ -455,11 +455,19 @@ int http_stream_send(struct http_request *req, const char *text, bool comment)
 
 static bool path_fits(const char *pattern, const char *path)
 {
-	size_t len = strlen(pattern);
-
-	if (len && pattern[len - 1] == '*')
-		return !strncmp(pattern, path, len - 1);
-	return !strcmp(pattern, path);
+	for (; *pattern; pattern++) {
+		if (*pattern != '*') {
+			if (*pattern != *path++)
+				return false;
+			continue;
+		}
+		if (!pattern[1])
+			return true;
+		if (!*path || *path == '/')
+			return false;
+		path += strcspn(path, "/");
+	}
+	return !*path;
 }
 
 static const struct http_route *route_find(

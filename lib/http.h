@@ -21,7 +21,8 @@ struct http_request; /* valid during its handler */
 
 typedef void http_handler(struct http_request *req, void *service);
 
-/* path is exact, or a prefix when it ends in '*'. The first row that fits path and method wins; a
+/* path is exact, or a prefix when it ends in '*'; before its end a '*' stands for what a segment of
+ * the path has, which is not nothing. The first row that fits path and method wins; a
  * fitting path with another method is answered 405, none 404. The list ends with a NULL path. */
 struct http_route {
 	const char *method;

@@ -81,7 +81,7 @@ static const struct setting table[] = {
 	{ "FOOTFALL_SEND_WINDOW", INT, AT(send_window), FOR_INGRESS, "records", 1, 4096, "64",
 		"records sent and not yet acknowledged, 64 KiB each at most" },
 	{ "FOOTFALL_TRACKER_FILE", TEXT, AT(tracker_file), FOR_INGRESS, "file", 0, 0, NULL,
-		"source of the script that pages load" },
+		"the script that pages load, in pieces, as services/tracker/build.js makes it" },
 	{ "FOOTFALL_INGRESS_LINKS", TEXT, AT(ingress_links), FOR_WORKER, "host:push:ack list", 0, 0,
 		"127.0.0.1:5555:5556", "the ingresses a worker takes records from" },
 	{ "FOOTFALL_LIVE_LINKS", TEXT, AT(live_links), FOR_WORKER, "host:port list", 0, 0,

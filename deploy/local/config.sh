@@ -257,7 +257,7 @@ become() { # name, pid of the supervisor
 	ingress-*)
 		export FOOTFALL_INGRESS_ADDR=127.0.0.1:$((port + 10 + n)) FOOTFALL_PUSH_ADDR=127.0.0.1:$((port + 20 + n))
 		export FOOTFALL_ACK_ADDR=127.0.0.1:$((port + 30 + n)) FOOTFALL_JOURNAL_DIR=$home/journal
-		export FOOTFALL_TRACKER_FILE=$root/services/tracker/footfall.js
+		export FOOTFALL_TRACKER_FILE=$root/build/tracker/footfall.js
 		export FOOTFALL_APP_DB_FILE=$home/secrets/ingress.app
 		;;
 	worker-*)

@@ -3,7 +3,7 @@
 # reaches the supervisor alone); one that dies is started again, after a delay that doubles while it
 # keeps dying.
 
-declare -A pid_of name_of since delay_of # since: second of the start; delay_of: tenths of a second
+declare -A pid_of since delay_of # since: second of the start; delay_of: tenths of a second
 stopped=''
 watcher=''
 log_most=$((10 << 20)) # bytes; a larger log is put aside at the process's start
@@ -59,7 +59,6 @@ spawn() { # name
 		become "$name" $$
 	) &
 	pid_of[$name]=$!
-	name_of[$!]=$name
 	since[$name]=$((SECONDS + delay / 10))
 	processes_note
 }
@@ -82,15 +81,18 @@ revive() { # name, pid, exit status
 	spawn "$name"
 }
 
+# Of two that die at once the shell may tell of one only, so all are looked at until all live.
 supervise() {
-	local dead status name
+	local dead=yes name status
 	while :; do
-		dead='' status=0
-		wait -n -p dead 2>/dev/null || status=$?
-		name=${name_of[${dead:-none}]:-}
-		[ -n "$name" ] || continue
-		unset "name_of[$dead]"
-		revive "$name" "$dead" $status
+		[ -n "$dead" ] || wait -n 2>/dev/null || true
+		dead=''
+		for name in "${!pid_of[@]}"; do
+			if alive "$name"; then continue; fi
+			dead=yes status=0
+			wait "${pid_of[$name]}" 2>/dev/null || status=$?
+			revive "$name" "${pid_of[$name]}" $status
+		done
 	done
 }
 

@@ -11,9 +11,21 @@
 #include "services/cli/stack.h"
 
 #define SITE_COLUMNS "s.id as site_id, s.property_id, s.domain, s.zone as timezone, s.identity"
-#define SITE_CHOICES ", s.bots, s.origin_required, s.honour_dnt"
+#define SITE_CHOICES                                                                               \
+	", s.bots, s.origin_required, s.honour_dnt, to_json(s.script) as script, s.counter"
 
 #define OID_BOOL 16 /* of PostgreSQL's catalog/pg_type.dat */
+#define OID_JSON 114
+
+/* A JSON array of plain words. */
+static void print_list(const char *json)
+{
+	for (; *json; json++)
+		if (*json == ',')
+			fputs(", ", stdout);
+		else if (!strchr("[]\"", *json))
+			putchar(*json);
+}
 
 static void print_columns(const PGresult *site)
 {
@@ -22,7 +34,12 @@ static void print_columns(const PGresult *site)
 
 		if (PQftype(site, c) == OID_BOOL)
 			text = *text == 't' ? "yes" : "no";
-		printf("%-15s %s\n", PQfname(site, c), text);
+		printf("%-15s ", PQfname(site, c));
+		if (PQftype(site, c) == OID_JSON && strcmp(text, "[]") != 0)
+			print_list(text);
+		else
+			fputs(PQftype(site, c) == OID_JSON ? "none" : text, stdout);
+		putchar('\n');
 	}
 }
 
@@ -30,6 +47,10 @@ static void print_site(const PGresult *site, const char *app_url)
 {
 	print_columns(site);
 	printf("\nThe line for its pages:\n  <script defer src=\"%s/js/%s.js\"></script>\n",
+		app_url, PQgetvalue(site, 0, 1));
+	printf("\nFor browsers without scripts, too:\n  <noscript><img src=\"%s/pixel/%s.gif\" "
+	       "alt=\"\" "
+	       "referrerpolicy=\"no-referrer-when-downgrade\"></noscript>\n",
 		app_url, PQgetvalue(site, 0, 1));
 	printf("\nOpened in a browser, its visits are not counted any more; the other undoes "
 	       "that:\n"
@@ -243,14 +264,16 @@ static void print_set(const PGresult *set, const struct call *call)
 		     "numbers.");
 }
 
-/* "yes" or "no" of an option, as SQL has it; NULL: not given. */
-static int take_choice(struct call *call, const char *name, const char **out, struct err *err)
+/* One of two words of an option, as SQL has it; NULL: not given. */
+static int take_choice(struct call *call, const char *name, const char *yes, const char *no,
+	const char **out, struct err *err)
 {
 	const char *text = call_option(call, name);
 
-	*out = !text ? NULL : strcmp(text, "yes") ? "false" : "true";
-	if (text && strcmp(text, "yes") != 0 && strcmp(text, "no") != 0)
-		return call_wrong(call, err, "--%s is \"%s\", must be yes or no", name, text);
+	*out = !text ? NULL : strcmp(text, yes) ? "false" : "true";
+	if (text && strcmp(text, yes) != 0 && strcmp(text, no) != 0)
+		return call_wrong(
+			call, err, "--%s is \"%s\", must be %s or %s", name, text, yes, no);
 	return 0;
 }
 
@@ -259,7 +282,7 @@ static int site_set(struct call *call, struct err *err)
 	const char *zone = call_option(call, "timezone"), *identity = call_option(call, "identity");
 	const char *days = call_option(call, "retention");
 	const char *params[] = { call->arg[0], zone, identity, call_option(call, "bots"), NULL,
-		NULL };
+		NULL, call_option(call, "script"), NULL };
 	PGconn *db = NULL, *metrics = NULL;
 	PGresult *set = NULL;
 	json_t *kept = NULL;
@@ -267,19 +290,22 @@ static int site_set(struct call *call, struct err *err)
 	int rc = retention_check(call, days, err);
 
 	if (!rc)
-		rc = take_choice(call, "origin-required", &params[4], err);
+		rc = take_choice(call, "origin-required", "yes", "no", &params[4], err);
 	if (!rc)
-		rc = take_choice(call, "honour-dnt", &params[5], err);
+		rc = take_choice(call, "honour-dnt", "yes", "no", &params[5], err);
+	if (!rc)
+		rc = take_choice(call, "counter", "on", "off", &params[7], err);
 	if (rc)
 		return rc;
-	if (!zone && !identity && !days && !params[3] && !params[4] && !params[5])
+	if (!zone && !identity && !days && !params[3] && !params[4] && !params[5] && !params[6] &&
+		!params[7])
 		return call_wrong(call, err, "site set needs something to set; try --help");
 	rc = open_both(&stack, &db, &metrics, err);
 	if (!rc)
 		rc = pg_run(db, &set,
 			"select " SITE_COLUMNS SITE_CHOICES
-			" from site_set($1, $2, $3, $4, $5, $6) s",
-			6, params, err);
+			" from site_set($1, $2, $3, $4, $5, $6, $7, $8) s",
+			8, params, err);
 	if (!rc && days)
 		rc = retention_set(metrics, PQgetvalue(set, 0, 0), days, err);
 	if (!rc)
@@ -320,8 +346,12 @@ const struct command site_commands[] = {
 				"mark (the default): keep what bots send, marked; refuse: do not" },
 			{ "origin-required", "yes|no",
 				"refuse events of pages without an Origin header" },
-			{ "honour-dnt", "yes|no",
-				"refuse what comes with DNT: 1 or Sec-GPC: 1" } } },
+			{ "honour-dnt", "yes|no", "refuse what comes with DNT: 1 or Sec-GPC: 1" },
+			{ "script", "LIST",
+				"what its script has: some of exit, outbound, downloads, forms, "
+				"tagged, 404, metadata, hash; or default, all, none" },
+			{ "counter", "on|off",
+				"whether anyone may read its counts of visits at /counter/" } } },
 	{ "site show", "DOMAIN|PROPERTY_ID", "show a site and the line for its pages", NULL,
 		site_show, { { NULL } } },
 	{ "site remove", "DOMAIN|PROPERTY_ID", "delete a site and all that was counted of it",

@@ -11,6 +11,7 @@
 #define KIND_MOST   16
 #define VALUE_MOST  500 /* the database says more closely what a value is */
 #define CHOICE_MOST 16
+#define SCRIPT_MOST 200
 
 /* Who asks, for which site of theirs. */
 struct asked_site {
@@ -69,7 +70,8 @@ static void answer_rules(struct console *console, struct http_request *req,
 
 	if (console_run(console, &found,
 		    "select json_build_object('bots', bots, 'origin_required', origin_required, "
-		    "'honour_dnt', honour_dnt, 'rules', (select coalesce(json_agg("
+		    "'honour_dnt', honour_dnt, 'script', script, 'counter', counter, 'rules', "
+		    "(select coalesce(json_agg("
 		    "json_build_object('kind', kind, 'value', value) order by kind, value), '[]') "
 		    "from site_rule where site_id = site.id)) from site where id = $1",
 		    1, params, &err))
@@ -103,10 +105,35 @@ static int form_choice(const char **out, const json_t *form, const char *name, s
 	return 0;
 }
 
+/* The parts of the script, a list of their names, as text in buf; NULL when it is not given. */
+static int form_script(
+	const char **out, char buf[SCRIPT_MOST + 1], const json_t *form, struct err *err)
+{
+	const json_t *list = json_object_get(form, "script"), *name;
+	size_t i, len = 0;
+
+	*out = NULL;
+	if (!list)
+		return 0;
+	if (!json_is_array(list))
+		return err_set(err, -EINVAL, "\"script\" is no list of names");
+	*buf = '\0';
+	json_array_foreach(list, i, name)
+	{
+		if (!json_is_string(name) || len + json_string_length(name) + 1 > SCRIPT_MOST)
+			return err_set(err, -EINVAL, "\"script\" is no list of names");
+		len += (size_t)snprintf(
+			buf + len, SCRIPT_MOST + 1 - len, ",%s", json_string_value(name));
+	}
+	*out = buf;
+	return 0;
+}
+
 static int rules_choose(
 	struct console *console, const struct asked_site *site, const json_t *form, struct err *err)
 {
-	const char *params[] = { site->id, NULL, NULL, NULL };
+	const char *params[] = { site->id, NULL, NULL, NULL, NULL, NULL };
+	char script[SCRIPT_MOST + 1];
 	int rc = 0;
 
 	if (json_object_get(form, "bots"))
@@ -116,10 +143,15 @@ static int rules_choose(
 	if (!rc)
 		rc = form_choice(&params[3], form, "honour_dnt", err);
 	if (!rc)
+		rc = form_script(&params[4], script, form, err);
+	if (!rc)
+		rc = form_choice(&params[5], form, "counter", err);
+	if (!rc)
 		rc = console_run(console, NULL,
 			"select site_set((select property_id::text from site where id = $1), "
-			"p_bots => $2, p_origin_required => $3, p_honour_dnt => $4)",
-			4, params, err);
+			"p_bots => $2, p_origin_required => $3, p_honour_dnt => $4, "
+			"p_script => $5, p_counter => $6)",
+			6, params, err);
 	return rc;
 }
 

@@ -10,6 +10,9 @@
 #include "lib/secret.h"
 #include "proto/record.h"
 
+/* event_visitor() looks at so much of what stands in the agent's place. */
+_Static_assert(CLIENT_SESSION_MOST <= EVENT_AGENT_MOST, "a session is looked at as a whole");
+
 int64_t intake_event_id(struct span own, struct span request_id, size_t index)
 {
 	char text[512];
@@ -65,10 +68,27 @@ enum dropped intake_refuse(
 	return snapshot_refuse(in->snapshot, site, &asked);
 }
 
+/* The visitor of the day (proto/event.md, "Visitors"). One that is alone is known by the event's
+ * id, so that it is the same when the event is sent again. */
+static int64_t daily_visitor(const struct event_day_keys *keys, uint32_t site_id,
+	const struct event *ev, const struct client *client)
+{
+	static const struct addr unknown,
+		of_sessions = { { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+			0xff, 0xff, 0xff, 0xff, 0xff } };
+	const struct addr *address = client->address ? client->address : &unknown;
+
+	if (client->alone)
+		return event_visitor(keys, site_id, &of_sessions,
+			(struct span){ (const char *)&ev->id, sizeof ev->id });
+	if (client->session.len)
+		return event_visitor(keys, site_id, &of_sessions, client->session);
+	return event_visitor(keys, site_id, address, ev->user_agent);
+}
+
 int intake_event(struct intake *in, const struct site *site, struct event *ev,
 	const struct client *client, struct journal_ticket *ticket, struct err *err)
 {
-	static const struct addr unknown;
 	unsigned char sealed[EVENT_SEALED_BYTES];
 	msgpack_sbuffer wire;
 	struct day day;
@@ -87,8 +107,7 @@ int intake_event(struct intake *in, const struct site *site, struct event *ev,
 	if (client->id.len && site_is_persistent(site, day.date))
 		ev->visitor = event_persistent_visitor(site->id, client->id);
 	else
-		ev->visitor = event_visitor(&day.keys, site->id,
-			client->address ? client->address : &unknown, ev->user_agent);
+		ev->visitor = daily_visitor(&day.keys, site->id, ev, client);
 	ev->address_date = day.date;
 	ev->address = SPAN("");
 	if (client->address) {

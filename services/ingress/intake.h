@@ -32,6 +32,7 @@ struct intake {
 };
 
 #define CLIENT_EVENT_ID_MOST 200 /* bytes of a client's own id */
+#define CLIENT_SESSION_MOST  200 /* bytes of a caller's name of a session */
 
 /* The id of an event: of the client's own id, or of the door's request id and the index in the
  * request, or drawn. Empty spans are absent. */
@@ -41,6 +42,9 @@ int64_t intake_event_id(struct span own, struct span request_id, size_t index);
 struct client {
 	const struct addr *address; /* NULL: not known */
 	struct span id;             /* what a browser or caller knows its visitor by */
+	struct span session;        /* what a caller tells visitors of a day apart by; empty: by
+				     * address and agent */
+	bool alone;                 /* each of its events is of a visitor of its own */
 	const char *way;            /* the path that it was sent to */
 	bool from_page;             /* by a browser, or who passes for one: limits hold */
 	bool opts_out;              /* with DNT: 1 or Sec-GPC: 1 */
@@ -112,6 +116,11 @@ void intake_allow_any_origin(struct http_request *req);
 /* POST /api/event and its preflight. */
 void collect_event(struct http_request *req, void *intake);
 void collect_preflight(struct http_request *req, void *intake);
+/* GET and POST /count, /<property_id>/count; POST /api/v0/count */
+void goatcounter_count(struct http_request *req, void *intake);
+void goatcounter_api(struct http_request *req, void *intake);
+/* GET /pixel/<property_id>.gif */
+void pixel_get(struct http_request *req, void *intake);
 /* POST /api/v1/events */
 void server_api_events(struct http_request *req, void *intake);
 /* GET /js/<property_id>.js */

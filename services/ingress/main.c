@@ -15,6 +15,7 @@
 #include "lib/stop.h"
 #include "proto/record.h"
 #include "services/ingress/intake.h"
+#include "services/ingress/script.h"
 #include "services/ingress/sender.h"
 
 #define SEGMENT_BYTES        (8 << 20) /* a whole one is read again after a crash: seconds at most */
@@ -27,7 +28,6 @@
 #define REMOVED_EVERY_S      5
 #define REFUSALS_EVERY_S     5
 #define REMOVED_AGAIN_US     (60 * US_PER_SECOND) /* after a failure */
-#define TRACKER_MOST         (64 << 10)
 
 struct ingress {
 	struct settings settings;
@@ -37,7 +37,6 @@ struct ingress {
 	struct journal_options journal;
 	struct sender *sender;
 	struct http_server *http, *admin;
-	char *tracker;
 	uint64_t removal_rolled;       /* segments in use were ended for it */
 	int64_t removal_again_mono_us; /* of one that failed; before, nothing is tried */
 	bool removal_failing;          /* as was said in the log */
@@ -47,6 +46,12 @@ static const struct http_route routes[] = {
 	{ "POST", "/api/event", collect_event },
 	{ "OPTIONS", "/api/event", collect_preflight },
 	{ "POST", "/api/v1/events", server_api_events },
+	{ "GET", "/count", goatcounter_count },
+	{ "POST", "/count", goatcounter_count },
+	{ "GET", "/*/count", goatcounter_count },
+	{ "POST", "/*/count", goatcounter_count },
+	{ "POST", "/api/v0/count", goatcounter_api },
+	{ "GET", "/pixel/*", pixel_get },
 	{ "GET", "/js/*", script_get },
 	{ 0 },
 };
@@ -98,38 +103,6 @@ static void ingress_metrics(void *service, FILE *out)
 		fprintf(out, "footfall_events_dropped_total{reason=\"%s\"} %llu\n",
 			dropped_word((enum dropped)reason),
 			refusals_count(g->intake.refusals, (enum dropped)reason));
-}
-
-/* The tracker without the lines that are only a comment: visitors need not load those. */
-static int tracker_load(struct ingress *g, struct err *err)
-{
-	const char *path = g->settings.tracker_file;
-	FILE *f = fopen(path, "re");
-	char line[1024];
-	size_t len = 0;
-
-	g->tracker = malloc(TRACKER_MOST);
-	if (!f || !g->tracker) {
-		if (f)
-			fclose(f);
-		return err_set(err, f ? -ENOMEM : -errno, "FOOTFALL_TRACKER_FILE %s: %s", path,
-			strerror(f ? ENOMEM : errno));
-	}
-	while (len + sizeof line < TRACKER_MOST && fgets(line, sizeof line, f)) {
-		struct span text = span_of(line);
-
-		if (span_starts_with(span_trim(text), SPAN("//")))
-			continue;
-		memcpy(g->tracker + len, text.ptr, text.len);
-		len += text.len;
-	}
-	if (!feof(f))
-		len = 0;
-	fclose(f);
-	if (!len)
-		return err_set(err, -EINVAL, "FOOTFALL_TRACKER_FILE %s: empty, or too large", path);
-	g->intake.tracker = (struct span){ g->tracker, len };
-	return 0;
 }
 
 static int limits_start(struct ingress *g, struct err *err)
@@ -212,7 +185,7 @@ static int ingress_open(struct ingress *g, struct err *err)
 	if (!rc)
 		rc = limits_start(g, err);
 	if (!rc)
-		rc = tracker_load(g, err);
+		rc = script_load(&g->intake.tracker, g->settings.tracker_file, err);
 	if (!rc)
 		rc = journal_start(g, err);
 	if (!rc)
@@ -265,7 +238,7 @@ static void ingress_close(struct ingress *g)
 	snapshot_close(&g->intake.snapshot);
 	days_close(&g->intake.days);
 	pg_pool_close(&g->pool);
-	free(g->tracker);
+	script_free(&g->intake.tracker);
 	settings_clear(&g->settings);
 }
 

@@ -209,3 +209,8 @@ bool rules_refuse_bots(const struct rules *rules)
 {
 	return rules && rules->refuses_bots;
 }
+
+bool rules_honour_dnt(const struct rules *rules)
+{
+	return rules && rules->honours_dnt;
+}

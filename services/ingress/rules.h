@@ -36,5 +36,6 @@ struct asked {
 enum dropped rules_refuse(const struct rules *rules, const struct asked *asked);
 
 bool rules_refuse_bots(const struct rules *rules);
+bool rules_honour_dnt(const struct rules *rules);
 
 #endif

@@ -21,6 +21,7 @@
 #include "lib/log.h"
 #include "lib/pg.h"
 #include "lib/secret.h"
+#include "services/ingress/script.h"
 
 #define REFRESH_MS     5000 /* also how long a lost database is left alone */
 #define SITE_NAME_MOST 253
@@ -149,7 +150,7 @@ static const char snapshot_sql[] =
 	"order by from_date desc) from site_identity i where i.site_id = site.id), "
 	"json_build_array(origin_required, bots = 'refuse', honour_dnt, "
 	"(select coalesce(json_agg(json_build_array(kind, value) order by kind, value), '[]') "
-	"from site_rule r where r.site_id = site.id and kind <> 'country'))) "
+	"from site_rule r where r.site_id = site.id and kind <> 'country')), script) "
 	"order by id), '[]') from site), "
 	"'removed', (select coalesce(json_agg(id order by id), '[]') from site_removed), "
 	"'removal', (select coalesce(max(number), 0) from site_removed), "
@@ -231,6 +232,22 @@ static size_t read_aliases(struct tables *t, const json_t *rules, bool count_onl
 	return count;
 }
 
+/* NULL: of an ingress that knew of no choice. Names that are not known (of a newer one) are passed
+ * over. */
+static unsigned read_script(const json_t *names)
+{
+	unsigned parts = names ? 0 : SCRIPT_DEFAULT;
+	const json_t *name;
+	size_t i;
+
+	json_array_foreach(names, i, name)
+	{
+		if (json_is_string(name))
+			parts |= script_part(span_of(json_string_value(name)));
+	}
+	return parts;
+}
+
 static int read_sites(struct tables *t, const json_t *sites, struct err *err)
 {
 	size_t i, names = 2 * json_array_size(sites);
@@ -264,6 +281,8 @@ static int read_sites(struct tables *t, const json_t *sites, struct err *err)
 			return err->code;
 		site->has_rules = t->rules[t->site_count] != NULL;
 		site->refuses_bots = rules_refuse_bots(t->rules[t->site_count]);
+		site->honours_dnt = rules_honour_dnt(t->rules[t->site_count]);
+		site->script = read_script(json_array_get(row, 6));
 		t->site_count++;
 	}
 	names_settle(t);
@@ -717,30 +736,60 @@ enum dropped snapshot_refuse(struct snapshot *s, const struct site *site, const 
 	return reason;
 }
 
-bool snapshot_key_allows(struct snapshot *s, struct span token, uint32_t site_id)
+/* The first row of the token's hash, and in *count how many there are. The caller has the lock. */
+static const struct key *key_rows(const struct snapshot *s, struct span token, size_t *count)
 {
+	size_t low = 0, high = s->tables ? s->tables->key_count : 0, end;
+	const struct key *keys = s->tables ? s->tables->keys : NULL;
 	struct key wanted = { .site_id = 0 };
-	size_t low = 0, high;
-	bool allowed = false;
 
 	secret_hash_hex(token, wanted.hash);
-	pthread_rwlock_rdlock(&s->lock);
-	high = s->tables ? s->tables->key_count : 0;
-	while (low < high) { /* the first row of that hash */
+	while (low < high) {
 		size_t mid = low + (high - low) / 2;
 
-		if (key_order(&s->tables->keys[mid], &wanted) < 0)
+		if (key_order(&keys[mid], &wanted) < 0)
 			low = mid + 1;
 		else
 			high = mid;
 	}
-	for (; s->tables && low < s->tables->key_count && !allowed &&
-		!strcmp(s->tables->keys[low].hash, wanted.hash);
-		low++)
-		allowed = !site_id || !s->tables->keys[low].site_id ||
-			  s->tables->keys[low].site_id == site_id;
+	for (end = low; s->tables && end < s->tables->key_count; end++)
+		if (strcmp(keys[end].hash, wanted.hash) != 0)
+			break;
+	*count = end - low;
+	return keys + low;
+}
+
+bool snapshot_key_allows(struct snapshot *s, struct span token, uint32_t site_id)
+{
+	const struct key *keys;
+	bool allowed = false;
+	size_t count;
+
+	pthread_rwlock_rdlock(&s->lock);
+	keys = key_rows(s, token, &count);
+	for (size_t i = 0; i < count && !allowed; i++)
+		allowed = !site_id || !keys[i].site_id || keys[i].site_id == site_id;
 	pthread_rwlock_unlock(&s->lock);
 	return allowed;
+}
+
+bool snapshot_key_site(struct snapshot *s, struct span token, struct site *out)
+{
+	const struct site *site = NULL;
+	const struct key *keys;
+	size_t count;
+
+	pthread_rwlock_rdlock(&s->lock);
+	keys = key_rows(s, token, &count);
+	if (count == 1 && keys[0].site_id)
+		site = bsearch(&keys[0].site_id, s->tables->sites, s->tables->site_count,
+			sizeof *s->tables->sites, site_order);
+	else if (count && !keys[0].site_id && s->tables->site_count == 1)
+		site = s->tables->sites;
+	if (site)
+		*out = *site;
+	pthread_rwlock_unlock(&s->lock);
+	return site != NULL;
 }
 
 int snapshot_removed(

@@ -28,7 +28,8 @@ struct site {
 	} identity[SITE_IDENTITIES]; /* the latest first; the last counts for all before, too */
 	uint8_t identity_count;      /* at least 1 */
 	bool has_rules;              /* anything that it may refuse */
-	bool refuses_bots;
+	bool refuses_bots, honours_dnt;
+	unsigned script; /* parts of its script that it chose (script.h) */
 };
 
 /* Whether visitors with an id of their own are known by it on a date. */
@@ -62,6 +63,10 @@ enum dropped snapshot_refuse(
 /* Whether a key (the token itself) may send events of any site (site_id 0) or of that site. Looked
  * up by the token's hash, so nothing secret is compared byte by byte. */
 bool snapshot_key_allows(struct snapshot *s, struct span token, uint32_t site_id);
+
+/* The one site whose events a key (the token itself) may send; false: none, or several. *out is a
+ * copy. */
+bool snapshot_key_site(struct snapshot *s, struct span token, struct site *out);
 
 /* The sites that were removed, ascending, and the number of the last removal, which rises with
  * each; 0: none. *ids is yours (free). -ENOMEM. */

@@ -56,11 +56,31 @@ static int teardown(void **state)
 	return rmdir(f->folder);
 }
 
+/* Rows of keys: "one" may send events of site 7, "two" of 3 and 9, "all" of any, and "gone" of one
+ * that is not there. */
+static void keys_text(char *text, size_t size)
+{
+	static const struct {
+		const char *token;
+		int site;
+	} rows[] = { { "one", 7 }, { "two", 3 }, { "two", 9 }, { "all", 0 }, { "gone", 8 } };
+	char hash[SECRET_HASH_HEX_SIZE];
+	size_t len = 0;
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		secret_hash_hex(span_of(rows[i].token), hash);
+		len += (size_t)snprintf(text + len, size - len, "%s[\"%s\", %d]", i ? ", " : "",
+			hash, rows[i].site);
+	}
+}
+
 /* A snapshot on disk: yesterday's key is due so many seconds from now, today's in days. */
 static void lay_down(struct fixture *f, int64_t due_s)
 {
 	FILE *file = fopen(f->path, "w");
+	char keys[600];
 
+	keys_text(keys, sizeof keys);
 	f->now_us = clock_now_us();
 	assert_non_null(file);
 	fprintf(file,
@@ -71,11 +91,12 @@ static void lay_down(struct fixture *f, int64_t due_s)
 		"[9, \"0c9d9c94-9a3c-4d2b-a2a4-7a4a0e6a0f10\", \"ruled.example\", \"" ZONE "\", "
 		"[[0, false]], [false, true, false, [[\"alias\", \"further.example\"], "
 		"[\"alias\", \"9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d\"], "
-		"[\"ip\", \"192.0.2.0/24\"], [\"path\", \"/admin/*\"]]]]], \"keys\": [], \"days\": "
+		"[\"ip\", \"192.0.2.0/24\"], [\"path\", \"/admin/*\"]]]]], \"keys\": [%s], "
+		"\"days\": "
 		"["
 		"[\"" ZONE "\", 19999, %lld, %lld, \"" DUE_HEX "\", %lld], "
 		"[\"" ZONE "\", 20000, %lld, %lld, \"" LIVE_HEX "\", %lld]]}",
-		(long long)(f->now_us - DAY_US), (long long)f->now_us,
+		keys, (long long)(f->now_us - DAY_US), (long long)f->now_us,
 		(long long)(f->now_us + due_s * US_PER_SECOND), (long long)f->now_us,
 		(long long)(f->now_us + DAY_US), (long long)(f->now_us + 4 * DAY_US));
 	assert_int_equal(fclose(file), 0);
@@ -272,6 +293,27 @@ static void a_property_id_names_its_own_site_though_others_have_it_as_domain_and
 	assert_int_equal(site.id, 9);
 }
 
+static void a_key_has_a_site_when_it_may_send_events_of_no_other(void **state)
+{
+	static const char *const tokens[] = { "two", "all", "gone", "none", "" };
+	struct fixture *f = *state;
+	struct site site = { .id = 1 };
+
+	lay_down(f, 60);
+	open_it(f);
+	for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++)
+		assert_false(snapshot_key_site(f->snapshot, span_of(tokens[i]), &site));
+	assert_int_equal(site.id, 1);
+	assert_true(snapshot_key_site(f->snapshot, SPAN("one"), &site));
+	assert_int_equal(site.id, 7);
+	assert_true(snapshot_key_allows(f->snapshot, SPAN("one"), 7));
+	assert_true(snapshot_key_allows(f->snapshot, SPAN("one"), 0));
+	assert_false(snapshot_key_allows(f->snapshot, SPAN("one"), 3));
+	assert_true(snapshot_key_allows(f->snapshot, SPAN("two"), 9));
+	assert_true(snapshot_key_allows(f->snapshot, SPAN("all"), 9));
+	assert_false(snapshot_key_allows(f->snapshot, SPAN("none"), 0));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -283,6 +325,7 @@ int main(void)
 		TEST(what_a_killed_ingress_left_half_made_goes),
 		TEST(the_rules_of_a_site_and_its_further_hosts_are_in_the_file_too),
 		TEST(a_property_id_names_its_own_site_though_others_have_it_as_domain_and_alias),
+		TEST(a_key_has_a_site_when_it_may_send_events_of_no_other),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

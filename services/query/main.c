@@ -38,6 +38,8 @@ static int query_open(struct query *query, const struct settings *s, struct err 
 	if (!rc && !query->derived)
 		rc = err_set(err, -ENOMEM, "query");
 	if (!rc)
+		rc = counter_open(&query->counter, err);
+	if (!rc)
 		rc = pg_pool_open(
 			&query->app_db, s->app_db, "footfall-query", APP_CONNECTIONS, err);
 	if (!rc)
@@ -60,7 +62,8 @@ int main(int argc, char **argv)
 		{ "GET", "/api/live/*", report_live },
 		{ "GET", "/api/reports/dropped", dropped_report },
 		{ "GET", "/api/debug/request", debug_request },
-		{ "GET", "/api/debug/recent", debug_recent }, { 0 } };
+		{ "GET", "/api/debug/recent", debug_recent }, { "GET", "/counter/*", counter_get },
+		{ "GET", "/*/counter/*", counter_get }, { 0 } };
 	struct query query = { 0 };
 	struct settings s;
 	struct addr_nets trusted;
@@ -115,6 +118,7 @@ int main(int argc, char **argv)
 	pg_pool_close(&query.app_db);
 	ingresses_close(&query.ingresses);
 	derived_free(&query.derived);
+	counter_close(&query.counter);
 	free(query.country_names);
 	settings_clear(&s);
 	if (rc && rc != -ECANCELED)

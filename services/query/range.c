@@ -78,7 +78,7 @@ static bool date_exists(const char *text)
 	       day <= days[month - 1] + (month == 2 && leap);
 }
 
-static bool is_date(const char *text)
+bool range_is_date(const char *text)
 {
 	const char *rest = pattern_skip(text, "0000-00-00");
 
@@ -112,7 +112,7 @@ static int range_parse_pair(struct range *out, const json_t *value, struct err *
 
 	if (json_array_size(value) != 2 || !from || !to)
 		return err_set(err, -EINVAL, "a date_range that is an array has two texts");
-	if (is_date(from) && is_date(to))
+	if (range_is_date(from) && range_is_date(to))
 		out->kind = "dates";
 	else if (is_time(from) && is_time(to))
 		out->kind = "times";

@@ -21,6 +21,9 @@ struct range {
 	char from[RANGE_TEXT_SIZE], to[RANGE_TEXT_SIZE]; /* of "dates" and "times", else "" */
 };
 
+/* Whether it is a date, "2026-01-31", from 1970 on. */
+bool range_is_date(const char *text);
+
 /* Read the value of date_range. -EINVAL: the sentence says what it may be. */
 int range_parse(struct range *out, const json_t *value, struct err *err) MUST_CHECK;
 

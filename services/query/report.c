@@ -159,14 +159,14 @@ static int report_units(struct report *r, struct err *err)
 	return 0;
 }
 
-/* In a transaction of conn; on error the caller rolls back. */
-static int report_read(struct report *r, PGconn *conn, struct err *err)
+static int report_read(void *what, PGconn *conn, struct err *err)
 {
-	int rc = pg_run_simple(conn, begin_sql, err);
+	struct report *r = what;
+	int rc;
 
-	if (!rc)
-		rc = period_resolve(&r->period, conn, &r->request.range, r->site.id, r->site.zone,
-			r->request.trim, err);
+	report_clear(r);
+	rc = period_resolve(&r->period, conn, &r->request.range, r->site.id, r->site.zone,
+		r->request.trim, err);
 	if (!rc)
 		rc = report_units(r, err);
 	if (!rc)
@@ -178,7 +178,8 @@ static int report_read(struct report *r, PGconn *conn, struct err *err)
 
 /* Idle connections may have died with their server; only one that is new tells the truth, so each
  * of the pool may fail once. */
-static int report_run(struct report *r, struct pg_pool *pool, struct err *err)
+int query_read(struct query *query, int (*read)(void *what, PGconn *conn, struct err *err),
+	void *what, struct err *err)
 {
 	int rc = -ECONNRESET;
 
@@ -186,14 +187,15 @@ static int report_run(struct report *r, struct pg_pool *pool, struct err *err)
 		struct err ignored;
 		PGconn *conn;
 
-		report_clear(r);
-		rc = pg_pool_take(pool, &conn, err);
+		rc = pg_pool_take(query->metrics_db, &conn, err);
 		if (rc)
 			return rc;
-		rc = report_read(r, conn, err);
+		rc = pg_run_simple(conn, begin_sql, err);
+		if (!rc)
+			rc = read(what, conn, err);
 		if (pg_run_simple(conn, "rollback", &ignored) && !rc)
 			rc = 0; /* all was read; pg_pool_put() closes what is broken */
-		pg_pool_put(pool, conn);
+		pg_pool_put(query->metrics_db, conn);
 	}
 	return rc;
 }
@@ -230,7 +232,7 @@ void report_query(struct http_request *req, void *service)
 		rc = access_check(
 			&report.site, query->app_db, &credential, report.request.site, &err);
 	if (!rc)
-		rc = report_run(&report, query->metrics_db, &err);
+		rc = query_read(query, report_read, &report, &err);
 	if (!rc)
 		rc = report_answer(&report, req, &err);
 	if (rc) {
@@ -319,7 +321,9 @@ int report_ready(void *service, struct err *err)
 {
 	struct query *query = service;
 	int rc = database_ready(query->app_db,
-		"select from login_session, site, site_member, api_key limit 0", err);
+		"select site.counter from login_session, site, site_member, api_key, site_alias "
+		"limit 0",
+		err);
 
 	if (!rc)
 		rc = database_ready(query->metrics_db,

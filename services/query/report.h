@@ -9,6 +9,7 @@
 #include "lib/http.h"
 #include "lib/pg.h"
 #include "services/query/access.h"
+#include "services/query/counter.h"
 #include "services/query/derived.h"
 #include "services/query/ingresses.h"
 #include "services/query/live.h"
@@ -26,6 +27,7 @@ struct query {
 	const char *trusted_list;        /* as it was set */
 	struct ingresses *ingresses;
 	struct derived *derived;
+	struct counter *counter;
 	char *country_names; /* a JSON object by code; owned */
 	atomic_llong outcomes[OUTCOMES];
 	atomic_bool databases_down; /* said in the log, once */
@@ -36,6 +38,10 @@ bool query_credential(struct query *query, struct http_request *req, struct cred
 /* Answer what failed with that code; the outcome is counted. */
 void query_answer_failure(
 	struct query *query, struct http_request *req, int code, const struct err *err);
+/* Read of the metrics database, in one snapshot and at most 10 s a statement. read may be called
+ * again, from the beginning, on another connection; what it is given is `what`. */
+int query_read(struct query *query, int (*read)(void *what, PGconn *conn, struct err *err),
+	void *what, struct err *err) MUST_CHECK;
 /* Note that a request was answered. */
 void query_answered(struct query *query);
 

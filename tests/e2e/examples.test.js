@@ -9,7 +9,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { ROOT, request, run, startStack, waitFor } from './harness.js';
 
-const TEXT = fs.readFileSync(path.join(ROOT, 'services/ingress/api.md'), 'utf8');
+const [TEXT] = fs.readFileSync(path.join(ROOT, 'services/ingress/api.md'), 'utf8').match(/^## From a server.*?(?=^## )/gms);
 // Where each language's example ends up; what runs it; whether it sends again when no answer came.
 const EXAMPLES = {
   bash: { name: 'Purchase', page: '/thanks', file: 'send.sh', program: 'bash', revenue: 12.5 },

@@ -29,7 +29,7 @@ const forbidden = {
     ['app', 'delete from login_session'], ['metrics', 'delete from event'], ['metrics', "insert into string values (1, 1, 'x')"],
     ['metrics', 'update progress set low = 0'], ['metrics', "select event_partition(now())"], ['metrics', 'create table t (a int)'],
     ['metrics', 'select retention_drop(1)'], ['metrics', 'select removal_step(1, 1)'], ['metrics', 'select strings_drop(1, 1)'],
-    ['app', 'select * from site_rule'], ['app', 'select * from site_rule_of_worker'], ['metrics', "select dropped_apply(1, '[]')"],
+    ['app', 'select * from site_rule'], ['app', 'select * from site_rule_of_worker'], ['app', 'delete from site_alias'], ['metrics', "select dropped_apply(1, '[]')"],
     ['metrics', 'delete from dropped'],
   ],
   console: [

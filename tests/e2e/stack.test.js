@@ -1,6 +1,6 @@
 // Starting, stopping, refusing and surviving: the stack as its operator meets it.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import net from 'node:net';
@@ -64,6 +64,14 @@ for (const [name, round] of kills) {
     assert.equal(runs(again) && pidOf(name), again, 'it stays');
   });
 }
+
+test('services that are killed in the same instant are all back by themselves', async () => {
+  const names = ['worker-0', 'query', 'console', 'ingress-0'];
+  const before = names.map(pidOf);
+  execFileSync('kill', ['-KILL', ...before.map(String)]); // one process, so nothing comes between
+  await waitFor(() => names.every((name, n) => pidOf(name) !== before[n] && runs(pidOf(name))), 'all four are started again');
+  await waitFor(async () => (await visit('/killed-together')).status === 202, 'events are taken again');
+});
 
 test('down ends everything in order, a second start keeps the data', async () => {
   await visit('/before-down');

@@ -1,0 +1,2 @@
+// The page routes by its fragment.
+hashed = 1;

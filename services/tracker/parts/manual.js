@@ -1,0 +1,2 @@
+// No page view but those that the page sends.
+manual = true;

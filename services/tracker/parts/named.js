@@ -1,0 +1,2 @@
+// The script of no site in particular: its tag names the site, or several.
+site = option.property || option.domain;
