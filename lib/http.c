@@ -17,8 +17,8 @@
 
 #define HEADERS_MOST         8
 #define HEADER_TEXT_SIZE     4096 /* a list of 500 numbers is the longest */
-#define TYPE_MOST            128 /* bytes of a Content-Type */
-#define LARGE_BODIES_AT_ONCE 4   /* of at most a few MiB each, so that memory stays bounded */
+#define TYPE_MOST            128  /* bytes of a Content-Type */
+#define LARGE_BODIES_AT_ONCE 4    /* of at most a few MiB each, so that memory stays bounded */
 
 struct http_server {
 	struct mg_context *ctx;
