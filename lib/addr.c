@@ -40,6 +40,13 @@ void addr_text(const struct addr *addr, char text[ADDR_TEXT_SIZE])
 		text[0] = '\0';
 }
 
+struct span addr_client(const struct addr *addr)
+{
+	bool v4 = !memcmp(addr->bytes, v4_prefix, sizeof v4_prefix);
+
+	return (struct span){ (const char *)addr->bytes, v4 ? 16 : 8 };
+}
+
 int addr_net_parse(struct addr_net *out, struct span text)
 {
 	size_t slash = span_find(text, '/');

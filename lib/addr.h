@@ -20,6 +20,10 @@ int addr_parse(struct addr *out, struct span text) MUST_CHECK;
 /* The usual text of an address: dotted where it is IPv4. */
 void addr_text(const struct addr *addr, char text[ADDR_TEXT_SIZE]);
 
+/* What stands for a client that is held back: its address, of IPv6 the /64, since one household or
+ * server can choose among all addresses of that. Borrows from addr. */
+struct span addr_client(const struct addr *addr);
+
 struct addr_net {
 	struct addr base;
 	int bits; /* 0 to 128; of an IPv4 network 96 + its prefix */

@@ -148,6 +148,21 @@ static void other_headers_are_believed_when_the_door_took_them_from_a_trusted_pr
 			cases[i].believed);
 }
 
+static void neighbours_in_an_ipv6_network_are_one_client_in_ipv4_they_are_two(void **state)
+{
+	struct addr a, b;
+
+	(void)state;
+	assert_int_equal(addr_parse(&a, SPAN("2001:db8:1:2::1")), 0);
+	assert_int_equal(addr_parse(&b, SPAN("2001:db8:1:2:ffff::2")), 0);
+	assert_true(span_equals(addr_client(&a), addr_client(&b)));
+	assert_int_equal(addr_parse(&b, SPAN("2001:db8:1:3::1")), 0);
+	assert_false(span_equals(addr_client(&a), addr_client(&b)));
+	assert_int_equal(addr_parse(&a, SPAN("192.0.2.1")), 0);
+	assert_int_equal(addr_parse(&b, SPAN("192.0.2.2")), 0);
+	assert_false(span_equals(addr_client(&a), addr_client(&b)));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -155,6 +170,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_address_is_refused),
 		cmocka_unit_test(a_network_holds_its_addresses_only),
 		cmocka_unit_test(one_network_holds_what_its_bits_say),
+		cmocka_unit_test(neighbours_in_an_ipv6_network_are_one_client_in_ipv4_they_are_two),
 		cmocka_unit_test(the_client_is_the_first_untrusted_address_from_the_right),
 		cmocka_unit_test(
 			other_headers_are_believed_when_the_door_took_them_from_a_trusted_proxy),

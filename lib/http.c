@@ -5,12 +5,14 @@
 #include <malloc.h>
 #include <netdb.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "lib/log.h"
 #include "lib/settings.h"
@@ -18,14 +20,17 @@
 #define HEADERS_MOST         8
 #define HEADER_TEXT_SIZE     4096 /* a list of 500 numbers is the longest */
 #define TYPE_MOST            128  /* bytes of a Content-Type */
-#define LARGE_BODIES_AT_ONCE 4    /* of at most a few MiB each, so that memory stays bounded */
+#define PACKED_CHUNK         4096
+#define GZIP_WINDOW          (16 + MAX_WBITS) /* zlib.h: 16 more for gzip's header alone */
+#define LARGE_BODIES_AT_ONCE 2 /* of at most a few MiB each, so that memory stays bounded */
+#define LARGE_BODY_WAIT_S    2 /* for one of them to end; then the client is to come again */
 
 struct http_server {
 	struct mg_context *ctx;
 	struct http_options options;
 	struct admin_options admin; /* of an admin port only */
 	atomic_llong answered[6];   /* by the status's first digit */
-	atomic_int large_bodies;
+	sem_t large_bodies;         /* how many more may be */
 };
 
 struct http_request {
@@ -133,18 +138,30 @@ struct span http_bearer(const struct http_request *req)
 	return span_trim(span_from(header, 7));
 }
 
+static bool large_body_wait(struct http_server *server)
+{
+	struct timespec until;
+	int rc;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += LARGE_BODY_WAIT_S;
+	do
+		rc = sem_clockwait(&server->large_bodies, CLOCK_MONOTONIC, &until);
+	while (rc && errno == EINTR);
+	return !rc;
+}
+
 static int body_buffer(struct http_request *req, size_t len, char **buffer)
 {
 	if (len <= HTTP_BODY_SMALL) {
 		if (!small_body)
 			small_body = malloc(HTTP_BODY_SMALL);
 		*buffer = small_body;
-	} else if (atomic_fetch_add(&req->server->large_bodies, 1) < LARGE_BODIES_AT_ONCE) {
+	} else if (large_body_wait(req->server)) {
 		*buffer = req->large_body = malloc(len);
 		if (!*buffer)
-			atomic_fetch_sub(&req->server->large_bodies, 1);
+			sem_post(&req->server->large_bodies);
 	} else {
-		atomic_fetch_sub(&req->server->large_bodies, 1);
 		*buffer = NULL;
 	}
 	return *buffer ? 0 : -ENOBUFS;
@@ -173,11 +190,117 @@ int http_read_body(struct http_request *req, size_t most, struct span *body)
 	return 0;
 }
 
+/* A packed body on its way. */
+struct unpacking {
+	z_stream z;
+	char *buffer; /* small, until it is known that the body is large */
+	size_t size;
+};
+
+/* Make room for a byte more than most, which tells that there are too many. */
+static int unpacking_grow(struct http_request *req, struct unpacking *u, size_t most)
+{
+	char *small = u->buffer;
+	size_t have = u->size;
+	int rc;
+
+	if (have > most)
+		return -EMSGSIZE;
+	rc = body_buffer(req, most + 1, &u->buffer);
+	if (rc)
+		return rc;
+	memcpy(u->buffer, small, have);
+	u->size = most + 1;
+	u->z.next_out = (unsigned char *)u->buffer + have;
+	u->z.avail_out = (unsigned)(u->size - have);
+	return 0;
+}
+
+/* Unpack what is in hand. *ended: a gzip member (RFC 1952; a body may be several) ends there. */
+static int unpacking_step(struct http_request *req, struct unpacking *u, size_t most, bool *ended)
+{
+	int rc = 0;
+
+	while (!rc && (u->z.avail_in || (!*ended && !u->z.avail_out))) {
+		if (!u->z.avail_out)
+			rc = unpacking_grow(req, u, most);
+		else if (*ended && inflateReset(&u->z) != Z_OK)
+			rc = -EBADMSG;
+		if (!rc) {
+			int status = inflate(&u->z, Z_NO_FLUSH);
+
+			*ended = status == Z_STREAM_END;
+			/* Z_BUF_ERROR: there was room, but nothing more to come yet. */
+			if (status != Z_OK && !*ended && (status != Z_BUF_ERROR || u->z.avail_in))
+				rc = -EBADMSG;
+		}
+	}
+	return rc;
+}
+
+static int unpack(struct http_request *req, size_t most, struct unpacking *u)
+{
+	unsigned char chunk[PACKED_CHUNK];
+	size_t left = (size_t)req->info->content_length;
+	bool ended = false;
+	int rc = 0;
+
+	while (!rc && left) {
+		int n = mg_read(req->conn, chunk, left < sizeof chunk ? left : sizeof chunk);
+
+		if (n <= 0)
+			return -EPIPE;
+		left -= (size_t)n;
+		u->z.next_in = chunk;
+		u->z.avail_in = (unsigned)n;
+		rc = unpacking_step(req, u, most, &ended);
+	}
+	if (!rc && u->size - u->z.avail_out > most)
+		rc = -EMSGSIZE;
+	return rc || ended ? rc : -EBADMSG;
+}
+
+int http_read_packed_body(struct http_request *req, size_t most, struct span *body)
+{
+	struct span encoding = span_trim(http_header(req, "Content-Encoding"));
+	struct unpacking u = { .size = most + 1 };
+	int rc;
+
+	if (!encoding.len || span_equals_nocase(encoding, SPAN("identity")))
+		return http_read_body(req, most, body);
+	if (!span_equals_nocase(encoding, SPAN("gzip")) &&
+		!span_equals_nocase(encoding, SPAN("x-gzip"))) /* RFC 9110, section 8.4.1.3 */
+		return -ENOTSUP;
+	if (req->info->content_length < 0)
+		return -EINVAL;
+	if ((unsigned long long)req->info->content_length > most)
+		return -EMSGSIZE;
+	/* Else every thread's buffer would come to be used whole, and so much memory be kept. */
+	if (req->info->content_length <= PACKED_CHUNK && u.size > HTTP_BODY_SMALL)
+		u.size = HTTP_BODY_SMALL;
+	rc = body_buffer(req, u.size, &u.buffer);
+	if (rc)
+		return rc;
+	u.z.next_out = (unsigned char *)u.buffer;
+	u.z.avail_out = (unsigned)u.size;
+	if (inflateInit2(&u.z, GZIP_WINDOW) != Z_OK)
+		return -ENOBUFS;
+	rc = unpack(req, most, &u);
+	*body = (struct span){ u.buffer, u.size - u.z.avail_out };
+	inflateEnd(&u.z);
+	return rc;
+}
+
 void http_answer_no_body(struct http_request *req, int rc, size_t most)
 {
-	if (rc == -EMSGSIZE || rc == -ENOBUFS) /* it is not read */
+	if (rc != -EINVAL && rc != -EPIPE) /* it is not read */
 		mg_disable_connection_keep_alive(req->conn);
-	if (rc == -EINVAL) {
+	if (rc == -ENOTSUP) {
+		http_add_header(req, "Accept-Encoding", "gzip"); /* RFC 9110, section 15.5.16 */
+		http_answer_error(req, 415, "of encodings of the body only gzip is known");
+	} else if (rc == -EBADMSG) {
+		http_answer_error(req, 400, "the body is not what gzip makes, or is cut short");
+	} else if (rc == -EINVAL) {
 		http_answer_error(req, 411, "a Content-Length is needed");
 	} else if (rc == -EMSGSIZE) {
 		http_answer_error(req, 413, "the body has more than %zu bytes", most);
@@ -389,7 +512,7 @@ static int request_begin(struct mg_connection *conn)
 	if (req.large_body) {
 		free(req.large_body);
 		malloc_trim(0); /* a large body's JSON would stay resident otherwise */
-		atomic_fetch_sub(&req.server->large_bodies, 1);
+		sem_post(&req.server->large_bodies);
 	}
 	return 1;
 }
@@ -465,6 +588,7 @@ static int server_open(struct http_server **out, const struct http_options *opti
 		return rc;
 	}
 	server->options = *options;
+	sem_init(&server->large_bodies, 0, LARGE_BODIES_AT_ONCE);
 	if (!options->trusted)
 		server->options.trusted = &trust_nobody;
 	if (admin) {

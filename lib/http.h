@@ -79,6 +79,9 @@ int http_body(struct http_request *req, size_t most, struct span *body) MUST_CHE
 /* The two halves of http_body(), for who has headers to add to the answer: -EINVAL no length,
  * -EMSGSIZE too large, -EPIPE cut short, -ENOBUFS too many at once; then http_answer_no_body(). */
 int http_read_body(struct http_request *req, size_t most, struct span *body) MUST_CHECK;
+/* The same of a body that may be packed by gzip, as Content-Encoding says; most is for what is sent
+ * and for what comes of it. Also -EBADMSG: it cannot be unpacked; -ENOTSUP: another encoding. */
+int http_read_packed_body(struct http_request *req, size_t most, struct span *body) MUST_CHECK;
 void http_answer_no_body(struct http_request *req, int rc, size_t most);
 
 /* A further header of the answer to come; name and value without line breaks. At most 8. */

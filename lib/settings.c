@@ -57,6 +57,14 @@ static const struct setting table[] = {
 	{ "FOOTFALL_ARCHIVE_DAYS", INT, AT(archive_days), FOR_INGRESS, "days", 0, 3650, "3",
 		"how long delivered events are kept, so that a restored database gets what it "
 		"lacks; 0: not at all" },
+	{ "FOOTFALL_LIMIT_ADDRESS", INT, AT(limit_address), FOR_INGRESS, "events/s", 0, 1000000,
+		"50", "how many one address may send for long, without a key; 0: any number" },
+	{ "FOOTFALL_LIMIT_ADDRESS_BURST", INT, AT(limit_address_burst), FOR_INGRESS, "events", 1,
+		10000000, "1000", "how many of them at once" },
+	{ "FOOTFALL_LIMIT_SITE", INT, AT(limit_site), FOR_INGRESS, "events/s", 0, 1000000, "2000",
+		"how many one site takes for long, of those without a key; 0: any number" },
+	{ "FOOTFALL_LIMIT_SITE_BURST", INT, AT(limit_site_burst), FOR_INGRESS, "events", 1,
+		10000000, "20000", "how many of them at once" },
 	{ "FOOTFALL_RETENTION_MONTHS", INT, AT(retention_months), FOR_CONSOLE, "months", 0, 1200,
 		"0", "how many whole months of events are kept besides the present one; 0: all" },
 	{ "FOOTFALL_DRAIN", TEXT, AT(drain), FOR_INGRESS, "none or all", 0, 0, "none",
@@ -240,8 +248,8 @@ void settings_help(enum settings_for who)
 
 		if (!(row->who & who))
 			continue;
-		printf("  %-26s %s\n", row->name, row->help);
-		printf("  %-26s %s", "", row->unit);
+		printf("  %-30s %s\n", row->name, row->help);
+		printf("  %-30s %s", "", row->unit);
 		if (row->type == INT)
 			printf(", %" PRId64 " to %" PRId64, row->least, row->most);
 		if (!row->fallback)

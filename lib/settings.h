@@ -39,6 +39,8 @@ struct settings {
 	int64_t journal_max_mib;
 	int64_t archive_days;
 	int64_t retention_months;
+	int64_t limit_address, limit_address_burst;
+	int64_t limit_site, limit_site_burst;
 	char *drain;
 	int64_t send_window;
 	char *link_secret;

@@ -30,6 +30,7 @@ static const char *const words[DROPPED_REASONS] = {
 	[DROPPED_SPAM_REFERRER] = "spam_referrer",
 	[DROPPED_DATA_CENTRE] = "data_centre",
 	[DROPPED_PREFETCH] = "prefetch",
+	[DROPPED_RATE] = "rate",
 };
 
 const char *dropped_word(enum dropped reason)

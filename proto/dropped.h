@@ -25,6 +25,7 @@ enum dropped {
 	DROPPED_SPAM_REFERRER,
 	DROPPED_DATA_CENTRE,
 	DROPPED_PREFETCH,
+	DROPPED_RATE, /* its address, or its site, has sent too many: answered 429 */
 	DROPPED_REASONS
 };
 

@@ -66,7 +66,7 @@ static void login_decide(struct console *console, struct http_request *req,
 {
 	bool from_proxy;
 	struct addr addr = http_client(req, &from_proxy);
-	struct span client = throttle_client(&addr), email = span_of(who->key);
+	struct span client = addr_client(&addr), email = span_of(who->key);
 	struct err err = { 0 };
 
 	if (login_is_throttled(console, req, client, email))

@@ -112,11 +112,3 @@ void throttle_give_back(struct throttle *t, struct span key)
 		s->tries--;
 	pthread_mutex_unlock(&t->lock);
 }
-
-struct span throttle_client(const struct addr *addr)
-{
-	static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
-	bool v4 = !memcmp(addr->bytes, mapped, sizeof mapped);
-
-	return (struct span){ (const char *)addr->bytes, v4 ? 16 : 8 };
-}

@@ -6,7 +6,6 @@
 
 #include <stdint.h>
 
-#include "lib/addr.h"
 #include "lib/err.h"
 #include "lib/span.h"
 
@@ -23,9 +22,5 @@ int throttle_take(struct throttle *throttle, struct span key, int64_t now_mono_u
 
 /* The try turned out well: it does not count. */
 void throttle_give_back(struct throttle *throttle, struct span key);
-
-/* What stands for a client in a throttle: its address, of IPv6 the /64, since one household or
- * server can choose among all addresses of that. Borrows from addr. */
-struct span throttle_client(const struct addr *addr);
 
 #endif

@@ -77,21 +77,6 @@ static void a_flood_of_other_keys_does_not_free_one_that_is_held_back(void **sta
 	assert_int_not_equal(take(t, "held", 3), 0);
 }
 
-static void neighbours_in_an_ipv6_network_are_one_client_in_ipv4_they_are_two(void **state)
-{
-	struct addr a, b;
-
-	(void)state;
-	assert_int_equal(addr_parse(&a, SPAN("2001:db8:1:2::1")), 0);
-	assert_int_equal(addr_parse(&b, SPAN("2001:db8:1:2:ffff::2")), 0);
-	assert_true(span_equals(throttle_client(&a), throttle_client(&b)));
-	assert_int_equal(addr_parse(&b, SPAN("2001:db8:1:3::1")), 0);
-	assert_false(span_equals(throttle_client(&a), throttle_client(&b)));
-	assert_int_equal(addr_parse(&a, SPAN("192.0.2.1")), 0);
-	assert_int_equal(addr_parse(&b, SPAN("192.0.2.2")), 0);
-	assert_false(span_equals(throttle_client(&a), throttle_client(&b)));
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -101,7 +86,6 @@ int main(void)
 		TEST(keys_are_counted_apart),
 		TEST(a_try_given_back_does_not_count),
 		TEST(a_flood_of_other_keys_does_not_free_one_that_is_held_back),
-		TEST(neighbours_in_an_ipv6_network_are_one_client_in_ipv4_they_are_two),
 	};
 	struct err err;
 

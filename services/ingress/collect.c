@@ -1,15 +1,16 @@
 /* POST /api/event: what scripts in pages send, in Plausible's format (proto/event.md names the
- * fields; the peers' rules are in its Events API). The body is JSON whatever its Content-Type says.
- */
+ * fields; Plausible's rules are those of its lib/plausible/ingestion/request.ex, and where ours
+ * differ api.md says so). The body is JSON whatever its Content-Type says. */
 #include <jansson.h>
 #include <stdio.h>
 
 #include "lib/log.h"
 #include "services/ingress/hit.h"
+#include "services/ingress/liwan.h"
 
 #define DOMAINS_MOST     16
 #define DOMAIN_LIST_MOST 2048
-#define ENGAGED_MS_MOST  (30LL * 86400 * 1000)
+#define ENGAGED_MS_BOUND (30LL * 86400 * 1000) /* more was a fault of old trackers: 0 */
 
 void collect_preflight(struct http_request *req, void *service)
 {
@@ -39,15 +40,22 @@ static const char *read_name_and_page(struct hit *hit, const struct object *body
 	struct span text;
 
 	if (hit_set_name(hit, object_field(body, "n", "name"), err))
-		return "name";
+		return "event_name";
+	/* Plausible's trackers of before it had engagement; they sent sd with it, or nothing. */
+	if (hit->ev.kind == EVENT_CUSTOM && span_equals(hit->ev.name, SPAN("pageleave"))) {
+		hit->ev.kind = EVENT_EXIT;
+		hit->ev.name = SPAN("");
+	}
 	if (field_text(&text, object_field(body, "u", "url"), PAGE_URL_MOST, err))
 		return "url";
 	if (!text.len) {
 		err_set(err, -EINVAL, "can't be blank");
 		return "url";
 	}
-	if (hit_set_url(hit, text, is_set(object_field(body, "h", "hashMode")), err))
+	if (page_clean_app(
+		    &hit->page, span_trim(text), is_set(object_field(body, "h", "hashMode")), err))
 		return "url";
+	page_tell(&hit->page, &hit->ev);
 	return NULL;
 }
 
@@ -59,12 +67,12 @@ static const char *read_domains(
 
 	if (field_text(domains, domain, DOMAIN_LIST_MOST, err))
 		return "domain";
-	if (domain.type != FIELD_NONE && !span_trim(*domains).len) {
+	if (domain.type == FIELD_NONE)
+		*domains = hit->ev.host;
+	if (!span_trim(*domains).len) {
 		err_set(err, -EINVAL, "can't be blank");
 		return "domain";
 	}
-	if (domain.type == FIELD_NONE)
-		*domains = hit->ev.host;
 	return NULL;
 }
 
@@ -76,11 +84,11 @@ static const char *read_engagement(struct event *ev, const struct object *body, 
 	if (ev->kind < EVENT_ENGAGEMENT || ev->kind > EVENT_PING)
 		return NULL;
 	if (ev->kind == EVENT_ENGAGEMENT && scroll == EVENT_NONE && engaged == EVENT_NONE) {
-		err_set(err, -EINVAL, "needs sd or e");
-		return "engagement";
+		err_set(err, -EINVAL, "is engagement, which needs a whole number for sd or for e");
+		return "event_name";
 	}
 	ev->scroll_depth = scroll > 100 ? 100 : scroll;
-	ev->engaged_ms = engaged > ENGAGED_MS_MOST ? 0 : engaged;
+	ev->engaged_ms = engaged >= ENGAGED_MS_BOUND ? 0 : engaged;
 	return NULL;
 }
 
@@ -104,11 +112,11 @@ static struct span text_or_none(const struct object *body, const char *name, con
 
 static const char *read_rest(struct hit *hit, const struct object *body, struct err *err)
 {
-	struct field props = object_field(body, "p", "props");
+	struct field props = object_field(body, "m", "meta");
 	struct err ignored;
 
 	if (props.type == FIELD_NONE)
-		props = object_field(body, "m", "meta");
+		props = object_field(body, "p", "props");
 	if (hit_set_props(hit, props, err))
 		return "props";
 	if (hit_set_metadata(hit, object_field(body, "md", "metadata"), &ignored))
@@ -161,6 +169,25 @@ static const struct site *next_site(
 	return snapshot_site(in->snapshot, next_name(domains), site) ? site : NULL;
 }
 
+/* Whether the sender wants to see which address was believed of the request. Its answer is for
+ * people with curl: without headers for other origins, no page learns its visitor's address by it.
+ */
+static bool is_debugged(const struct http_request *req)
+{
+	return span_equals_nocase(http_header(req, "X-Debug-Request"), SPAN("true"));
+}
+
+static void answer_taken(struct http_request *req, const struct hit *hit)
+{
+	char address[ADDR_TEXT_SIZE];
+
+	addr_text(&hit->address, address);
+	if (is_debugged(req))
+		http_answer(req, 200, "text/plain; charset=utf-8", span_of(address));
+	else
+		http_answer(req, 202, "text/plain; charset=utf-8", SPAN("ok"));
+}
+
 /* Give a hit that could be read to each site it names. */
 static void collect_read(
 	struct intake *in, struct hit *hit, struct span domains, struct http_request *req)
@@ -182,7 +209,7 @@ static void collect_read(
 		return;
 	if (strcmp(count, "0") != 0)
 		http_add_header(req, "x-plausible-dropped", count);
-	http_answer(req, 202, "text/plain; charset=utf-8", SPAN("ok"));
+	answer_taken(req, hit);
 }
 
 /* One that cannot be read counts for the sites that it names, if these can be read. */
@@ -216,7 +243,8 @@ void collect_event(struct http_request *req, void *service)
 	const char *field;
 	int rc;
 
-	intake_allow_any_origin(req);
+	if (!is_debugged(req))
+		intake_allow_any_origin(req);
 	hit_init(&hit, "/api/event");
 	hit_read_headers(&hit, req);
 	if (intake_body(in, req, HTTP_BODY_SMALL, &text, &hit.client))
@@ -226,14 +254,12 @@ void collect_event(struct http_request *req, void *service)
 		return;
 	}
 	rc = object_read(&body, text, NULL, &err);
-	if (rc) {
-		err_set(&err, -EINVAL, "the body is not a JSON object");
-		field = "request";
-	} else {
-		field = read_body(&hit, &domains, &body, &err);
-	}
-	if (field)
-		collect_bad(in, &hit, rc ? NULL : &body, req, field, err.msg);
+	if (rc)
+		collect_bad(in, &hit, NULL, req, "request", "is not a JSON object");
+	else if (liwan_is(&body))
+		liwan_event(in, &hit, &body, req);
+	else if ((field = read_body(&hit, &domains, &body, &err)) != NULL)
+		collect_bad(in, &hit, &body, req, field, err.msg);
 	else
 		collect_read(in, &hit, domains, req);
 	hit_done(&hit);

@@ -78,7 +78,7 @@ static json_t *prop_text(const json_t *value)
 
 static int props_add(json_t *props, const char *key, const json_t *value, struct err *err)
 {
-	json_t *text = prop_text(value);
+	json_t *text = span_trim(span_of(key)).len ? prop_text(value) : NULL;
 
 	if (!text || json_object_size(props) == PROPS_MOST) {
 		json_decref(text);
@@ -117,15 +117,23 @@ static int nested(json_t **out, struct field field, struct err *err)
 	return *out ? 0 : err_set(err, -EINVAL, "is not valid JSON");
 }
 
+/* nested(), also of an object's JSON text, as some clients send; NULL when it is none's. */
+static int nested_or_text(json_t **out, struct field field, struct err *err)
+{
+	int rc = nested(out, field, err);
+
+	if (field.type == FIELD_TEXT)
+		*out = json_loadb(field.text.ptr, field.text.len, 0, NULL);
+	return rc;
+}
+
 int field_props(char **out, struct field field, struct err *err)
 {
-	json_t *given = NULL, *props, *each;
+	json_t *given, *props, *each;
 	const char *key;
-	int rc = nested(&given, field, err);
+	int rc = nested_or_text(&given, field, err);
 
 	*out = NULL;
-	if (field.type == FIELD_TEXT)
-		given = json_loadb(field.text.ptr, field.text.len, 0, NULL);
 	if (rc || !json_is_object(given)) {
 		json_decref(given);
 		return rc;
@@ -238,7 +246,7 @@ int field_revenue(struct field_revenue *out, struct field field, struct err *err
 	json_t *object;
 	const char *currency;
 	double number;
-	int rc = nested(&object, field, err);
+	int rc = nested_or_text(&object, field, err);
 
 	memset(out, 0, sizeof *out);
 	if (rc || field.type == FIELD_NONE)

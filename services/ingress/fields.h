@@ -18,9 +18,10 @@ int field_text(struct span *out, struct field field, size_t most, struct err *er
 /* A whole number or the text of one; EVENT_NONE for what is neither or negative. */
 int64_t field_number(struct field field);
 
-/* Custom properties: an object (or the JSON text of one) with at most 30 plain values that are not
- * blank, each made a text. *out is the JSON text, owned (free), NULL when there is none. -EINVAL: a
- * key beyond 300 bytes or a value beyond 2,000, as Plausible says, or no valid JSON. */
+/* Custom properties: an object (or the JSON text of one) with at most 30 plain values of which
+ * neither name nor value is blank, each made a text. *out is the JSON text, owned (free), NULL when
+ * there is none. -EINVAL: a key beyond 300 bytes or a value beyond 2,000, as Plausible says, or no
+ * valid JSON. */
 int field_props(char **out, struct field field, struct err *err) MUST_CHECK;
 
 /* What a page is about, for reports by topic: an object of which "type" and "author" (texts) and
@@ -30,7 +31,8 @@ int field_props(char **out, struct field field, struct err *err) MUST_CHECK;
  * has more than 200 bytes, or a list more than 30 elements. */
 int field_metadata(char **out, struct field field, struct err *err) MUST_CHECK;
 
-/* {currency, amount}: amount a number or its text, currency three letters. */
+/* {currency, amount}, or the JSON text of it: amount a number or its text, currency three letters.
+ */
 struct field_revenue {
 	char amount[EVENT_AMOUNT_MOST + 1];
 	char currency[4];

@@ -63,7 +63,7 @@ static void properties_are_plain_values_as_texts(void **state)
 	assert_props("{\"b\":1,\"a\":\"x\",\"c\":true,\"d\":1.5}",
 		"{\"a\":\"x\",\"b\":\"1\",\"c\":\"true\",\"d\":\"1.5\"}");
 	assert_props("\"{\\\"a\\\":\\\"x\\\"}\"", "{\"a\":\"x\"}");
-	assert_props("{\"a\":[1],\"b\":{},\"c\":null,\"d\":\"  \"}", NULL);
+	assert_props("{\"a\":[1],\"b\":{},\"c\":null,\"d\":\"  \",\" \":1}", NULL);
 	assert_props("\"no json\"", NULL);
 	assert_props("[1,2]", NULL);
 }
@@ -113,6 +113,10 @@ static void revenue_needs_an_amount_and_a_currency(void **state)
 		0);
 	assert_string_equal(revenue.amount, "12.500");
 	assert_string_equal(revenue.currency, "EUR");
+	assert_int_equal(field_revenue(&revenue,
+				 json("\"{\\\"amount\\\":3,\\\"currency\\\":\\\"USD\\\"}\""), &err),
+		0);
+	assert_string_equal(revenue.amount, "3.000");
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
 		assert_int_equal(field_revenue(&revenue, json(bad[i]), &err), -EINVAL);
 	assert_int_equal(field_revenue(&revenue, json("null"), &err), 0);

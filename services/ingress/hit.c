@@ -1,6 +1,7 @@
 #include "services/ingress/hit.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "lib/clock.h"
@@ -149,21 +150,63 @@ void batch_begin(struct batch *batch, struct intake *in, struct http_request *re
 	bool from_proxy;
 
 	*batch = (struct batch){ .in = in, .req = req, .request_id = SPAN("") };
-	http_client(req, &from_proxy);
+	batch->address = http_client(req, &from_proxy);
 	if (from_proxy)
 		batch->request_id = http_header(req, "X-Request-Id");
+}
+
+/* Seconds until the address of a request may send this hit; 0: now. Once its first hit is admitted
+ * the others are. */
+static int address_wait_s(struct batch *batch, const struct hit *hit)
+{
+	struct limits *limits = batch->in->limits;
+	int wait_s = 0;
+
+	if (!hit->client.from_page)
+		return 0;
+	if (batch->admitted)
+		limits_owe_address(limits, &batch->address, clock_mono_us());
+	else
+		wait_s = limits_take_address(limits, &batch->address, clock_mono_us());
+	batch->admitted = !wait_s;
+	return wait_s;
+}
+
+/* Nothing of the request is taken. It counts once, as one of this hit's site, which is told of it
+ * only what it would have taken: a flood tells nothing of who opted out. */
+static int batch_limit(struct batch *batch, struct hit *hit, const struct site *site, int wait_s)
+{
+	bool told = site && !intake_refuse(batch->in, site, &hit->ev, &hit->client);
+
+	batch->wait_s = wait_s;
+	intake_forget(&batch->tally);
+	intake_drop(
+		batch->in, &batch->tally, DROPPED_RATE, site, told ? &hit->ev : NULL, &hit->client);
+	return -EDQUOT;
 }
 
 int batch_add(struct batch *batch, struct hit *hit, size_t n, const struct site *site,
 	enum dropped *refused, struct err *err)
 {
-	int rc = 0;
+	int wait_s, rc = 0;
 
-	*refused = DROPPED_UNKNOWN_SITE;
+	*refused = DROPPED_RATE;
+	if (batch->wait_s)
+		return -EDQUOT;
+	wait_s = address_wait_s(batch, hit);
+	if (wait_s)
+		return batch_limit(batch, hit, site, wait_s);
 	hit->ev.id = intake_event_id(hit->own_id, batch->request_id, n);
-	if (site)
-		rc = intake_event(
-			batch->in, site, &hit->ev, &hit->client, &batch->ticket, refused, err);
+	*refused = site ? intake_refuse(batch->in, site, &hit->ev, &hit->client)
+			: DROPPED_UNKNOWN_SITE;
+	if (!*refused && hit->client.from_page)
+		wait_s = limits_take_site(batch->in->limits, site->id, clock_mono_us());
+	if (wait_s)
+		*refused = DROPPED_RATE;
+	if (wait_s && !batch->taken)
+		return batch_limit(batch, hit, site, wait_s);
+	if (!*refused)
+		rc = intake_event(batch->in, site, &hit->ev, &hit->client, &batch->ticket, err);
 	if (rc && !intake_event_is_bad(rc) && !batch->taken)
 		return rc;
 	if (rc)
@@ -180,7 +223,12 @@ int batch_add(struct batch *batch, struct hit *hit, size_t n, const struct site 
 enum dropped batch_add_bad(struct batch *batch, struct hit *hit, const struct site *site)
 {
 	enum dropped refused = DROPPED_NONE;
+	int wait_s = batch->wait_s ? 0 : address_wait_s(batch, hit);
 
+	if (wait_s)
+		batch_limit(batch, hit, site, wait_s);
+	if (batch->wait_s)
+		return DROPPED_RATE;
 	/* Whose origin or address it is, or who opted out, does not depend on the rest. */
 	if (site)
 		refused = intake_refuse(batch->in, site, &hit->ev, &hit->client);
@@ -190,8 +238,22 @@ enum dropped batch_add_bad(struct batch *batch, struct hit *hit, const struct si
 	return refused;
 }
 
+static void answer_limited(struct http_request *req, int wait_s)
+{
+	char seconds[16];
+
+	snprintf(seconds, sizeof seconds, "%d", wait_s);
+	http_add_header(req, "Retry-After", seconds);
+	http_answer_error(req, 429, "too many events at once, please try again in %d s", wait_s);
+}
+
 int batch_end(struct batch *batch, int rc, const struct client *client, struct err *err)
 {
+	if (batch->wait_s) {
+		intake_end(batch->in, batch->req, &batch->tally, client);
+		answer_limited(batch->req, batch->wait_s);
+		return err_set(err, -EDQUOT, "too many events at once");
+	}
 	if (!rc && batch->taken)
 		rc = journal_wait(batch->in->journal, batch->ticket, err);
 	if (rc) {

@@ -61,14 +61,18 @@ struct batch {
 	struct journal_ticket ticket;
 	struct tally tally;
 	size_t taken; /* hits, times the sites that took them */
+	struct addr address;
+	bool admitted; /* its address had a token for it */
+	int wait_s;    /* there are none of its address or site: to be answered 429 */
 };
 
 void batch_begin(struct batch *batch, struct intake *in, struct http_request *req);
 
 /* Give a hit, the n-th of the request from 0 on, to a site; NULL: to none that is known. 0: it is
  * taken (*refused is DROPPED_NONE), but safe only after batch_end(); or it is not, and *refused
- * tells why, for DROPPED_INVALID with the sentence in err. -ENOSPC, -EIO, -EAGAIN, -ECONNRESET:
- * nothing of this request can be taken now: give batch_end() that. */
+ * tells why, for DROPPED_INVALID with the sentence in err. -EDQUOT (its address or site sends too
+ * many), -ENOSPC, -EIO, -EAGAIN, -ECONNRESET: nothing of this request can be taken now: give
+ * batch_end() that. */
 int batch_add(struct batch *batch, struct hit *hit, size_t n, const struct site *site,
 	enum dropped *refused, struct err *err) MUST_CHECK;
 
@@ -79,8 +83,8 @@ enum dropped batch_add_bad(struct batch *batch, struct hit *hit, const struct si
 /* Once all hits are added, rc being batch_add()'s last: wait until what was taken is on disk, count
  * what became of all, and put x-footfall-dropped into the answer to come; where a site refused the
  * origin, take the headers that let its script read the answer out again. 0: answer now. Else the
- * answer has been given (503, or none, where it is open whether something is kept). client tells of
- * who was not taken. */
+ * answer has been given (429, 503, or none, where it is open whether something is kept). client
+ * tells of who was not taken. */
 int batch_end(struct batch *batch, int rc, const struct client *client, struct err *err) MUST_CHECK;
 
 #endif

@@ -87,17 +87,13 @@ static int64_t daily_visitor(const struct event_day_keys *keys, uint32_t site_id
 }
 
 int intake_event(struct intake *in, const struct site *site, struct event *ev,
-	const struct client *client, struct journal_ticket *ticket, enum dropped *refused,
-	struct err *err)
+	const struct client *client, struct journal_ticket *ticket, struct err *err)
 {
 	unsigned char sealed[EVENT_SEALED_BYTES];
 	msgpack_sbuffer wire;
 	struct day day;
 	int rc = 0;
 
-	*refused = intake_refuse(in, site, ev, client);
-	if (*refused)
-		return 0;
 	if (client->id.len > EVENT_VISITOR_MOST)
 		rc = err_set(err, -EINVAL, "the visitor's id has more than %d bytes",
 			EVENT_VISITOR_MOST);
@@ -250,18 +246,35 @@ void intake_end(struct intake *in, struct http_request *req, struct tally *tally
 	intake_forget(tally);
 }
 
-int intake_body(struct intake *in, struct http_request *req, size_t most, struct span *body,
+static void answer_no_body(struct intake *in, struct http_request *req, int rc, size_t most,
 	const struct client *client)
 {
 	struct tally tally = { 0 };
-	int rc = http_read_body(req, most, body);
 
-	if (rc && rc != -ENOBUFS) {
+	if (rc != -ENOBUFS) {
 		intake_drop(in, &tally, DROPPED_INVALID, NULL, NULL, client);
 		intake_end(in, req, &tally, client);
 	}
+	http_answer_no_body(req, rc, most);
+}
+
+int intake_body(struct intake *in, struct http_request *req, size_t most, struct span *body,
+	const struct client *client)
+{
+	int rc = http_read_body(req, most, body);
+
 	if (rc)
-		http_answer_no_body(req, rc, most);
+		answer_no_body(in, req, rc, most, client);
+	return rc;
+}
+
+int intake_packed_body(struct intake *in, struct http_request *req, size_t most, struct span *body,
+	const struct client *client)
+{
+	int rc = http_read_packed_body(req, most, body);
+
+	if (rc)
+		answer_no_body(in, req, rc, most, client);
 	return rc;
 }
 
@@ -275,6 +288,6 @@ void intake_answer_unavailable(struct http_request *req, const struct err *err)
 void intake_allow_any_origin(struct http_request *req)
 {
 	http_add_header(req, "Access-Control-Allow-Origin", "*");
-	http_add_header(
-		req, "Access-Control-Expose-Headers", "x-footfall-dropped, x-plausible-dropped");
+	http_add_header(req, "Access-Control-Expose-Headers",
+		"x-footfall-dropped, x-plausible-dropped, retry-after");
 }

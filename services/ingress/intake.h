@@ -13,6 +13,7 @@
 #include "proto/event.h"
 #include "services/ingress/bots.h"
 #include "services/ingress/day.h"
+#include "services/ingress/limits.h"
 #include "services/ingress/recents.h"
 #include "services/ingress/refusals.h"
 #include "services/ingress/snapshot.h"
@@ -25,6 +26,7 @@ struct intake {
 	struct refusals *refusals;
 	struct recents *recents;
 	struct bots *bots;
+	struct limits *limits;
 	struct span tracker; /* source of the script for pages */
 	atomic_llong accepted, rejected;
 };
@@ -44,7 +46,7 @@ struct client {
 				     * address and agent */
 	bool alone;                 /* each of its events is of a visitor of its own */
 	const char *way;            /* the path that it was sent to */
-	bool from_page;             /* by a browser */
+	bool from_page;             /* by a browser, or who passes for one: limits hold */
 	bool opts_out;              /* with DNT: 1 or Sec-GPC: 1 */
 	struct span origin;         /* UTF-8 or not */
 	uint8_t bot;                /* enum event_bot, as its request tells */
@@ -53,18 +55,17 @@ struct client {
 /* What a request from a page says of its sender, but for address and id. */
 struct client intake_client(const struct http_request *req, const char *way);
 
-/* Whether the site refuses it, by what is known of ev, whose bot is set. */
+/* Whether the site refuses it, by what is known of ev, whose bot is set. What it does not refuse
+ * may be given to intake_event(). */
 enum dropped intake_refuse(
 	struct intake *in, const struct site *site, struct event *ev, const struct client *client);
 
-/* Complete ev (site_id, visitor, address, address_date, bot are set here) for `site` and append it.
- * The event is safe only after journal_wait(). The client's id counts on dates of a persistent
- * identity. 0 with *refused: the site does not want it, and it was not appended; else *refused is
- * DROPPED_NONE. -EINVAL, -EMSGSIZE: this event cannot be taken, with the reason; -ENOSPC, -EIO,
+/* Complete ev (site_id, visitor, address, address_date are set here) for `site` and append it. The
+ * event is safe only after journal_wait(). The client's id counts on dates of a persistent
+ * identity. -EINVAL, -EMSGSIZE: this event cannot be taken, with the reason; -ENOSPC, -EIO,
  * -EAGAIN, -ECONNRESET: none can be taken now. */
 int intake_event(struct intake *in, const struct site *site, struct event *ev,
-	const struct client *client, struct journal_ticket *ticket, enum dropped *refused,
-	struct err *err) MUST_CHECK;
+	const struct client *client, struct journal_ticket *ticket, struct err *err) MUST_CHECK;
 
 /* What became of the events of a request. It counts with the answer, and not at all when that is
  * 503 or none: then the request is sent again, and would count twice. */
@@ -101,6 +102,9 @@ static inline bool intake_event_is_bad(int rc)
 /* http_body(); a body that cannot be taken counts as invalid, but for one that may be sent again.
  */
 int intake_body(struct intake *in, struct http_request *req, size_t most, struct span *body,
+	const struct client *client) MUST_CHECK;
+/* The same with http_read_packed_body(). */
+int intake_packed_body(struct intake *in, struct http_request *req, size_t most, struct span *body,
 	const struct client *client) MUST_CHECK;
 
 /* Answer 503: nothing of this request was kept, try again. */

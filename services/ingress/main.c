@@ -105,6 +105,18 @@ static void ingress_metrics(void *service, FILE *out)
 			refusals_count(g->intake.refusals, (enum dropped)reason));
 }
 
+static int limits_start(struct ingress *g, struct err *err)
+{
+	const struct settings *s = &g->settings;
+	const struct limits_options options = {
+		.address = { s->limit_address, s->limit_address_burst },
+		.site = { s->limit_site, s->limit_site_burst },
+		.trusted = &g->trusted,
+	};
+
+	return limits_open(&g->intake.limits, &options, err);
+}
+
 static int journal_start(struct ingress *g, struct err *err)
 {
 	g->journal = (struct journal_options){ .parent = g->settings.journal_dir,
@@ -171,6 +183,8 @@ static int ingress_open(struct ingress *g, struct err *err)
 	if (!rc)
 		rc = addr_nets_parse(&g->trusted, g->settings.trusted_proxies, err);
 	if (!rc)
+		rc = limits_start(g, err);
+	if (!rc)
 		rc = script_load(&g->intake.tracker, g->settings.tracker_file, err);
 	if (!rc)
 		rc = journal_start(g, err);
@@ -219,6 +233,7 @@ static void ingress_close(struct ingress *g)
 	refusals_close(&g->intake.refusals);
 	recents_close(&g->intake.recents);
 	bots_close(&g->intake.bots);
+	limits_close(&g->intake.limits);
 	journal_close(&g->intake.journal);
 	snapshot_close(&g->intake.snapshot);
 	days_close(&g->intake.days);
@@ -320,7 +335,8 @@ int main(int argc, char **argv)
 	struct err err = { 0 };
 	int rc;
 
-	mallopt(M_ARENA_MAX, 2); /* one a thread would keep what a burst took */
+	mallopt(M_ARENA_MAX, 2);              /* one a thread would keep what a burst took */
+	mallopt(M_MMAP_THRESHOLD, 128 << 10); /* a large body goes back whole, however many came */
 	stop_block();
 	rc = settings_start(&g.settings, FOR_INGRESS, "ingress",
 		"takes events over HTTP, makes them durable, pushes them to workers", argc, argv,

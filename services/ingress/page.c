@@ -115,16 +115,12 @@ static struct span routed_path(char buf[PAGE_URL_MOST], struct url *url)
 	return (struct span){ buf, len + route.len };
 }
 
-int page_clean(struct page *page, struct span text, bool by_hash, struct err *err)
+/* given has at most PAGE_URL_MOST bytes of path, query and fragment. */
+static int url_clean(struct page *page, const struct url *given, bool by_hash, struct err *err)
 {
 	char routed[PAGE_URL_MOST];
-	struct url url;
+	struct url url = *given;
 
-	if (text.len > PAGE_URL_MOST)
-		return err_set(err, -EINVAL, "has more than %d bytes", PAGE_URL_MOST);
-	if (url_split(&url, text) || (!span_equals_nocase(url.scheme, SPAN("http")) &&
-					     !span_equals_nocase(url.scheme, SPAN("https"))))
-		return err_set(err, -EINVAL, "is not an http or https URL");
 	if (url.host.len > EVENT_HOST_MOST || !utf8_valid(url.host))
 		return err_set(err, -EINVAL, "has no valid host");
 	page->host = host_clean(page->host_buf, sizeof page->host_buf, url.host);
@@ -133,6 +129,55 @@ int page_clean(struct page *page, struct span text, bool by_hash, struct err *er
 	page->path = path_clean(page->path_buf, url.path);
 	campaign_read(&page->campaign, url.query);
 	return 0;
+}
+
+int page_clean(struct page *page, struct span text, bool by_hash, struct err *err)
+{
+	struct url url;
+
+	if (text.len > PAGE_URL_MOST)
+		return err_set(err, -EINVAL, "has more than %d bytes", PAGE_URL_MOST);
+	if (url_split(&url, text) || (!span_equals_nocase(url.scheme, SPAN("http")) &&
+					     !span_equals_nocase(url.scheme, SPAN("https"))))
+		return err_set(err, -EINVAL, "is not an http or https URL");
+	return url_clean(page, &url, by_hash, err);
+}
+
+/* What is behind the place of a host that is not there: "/about", also of "file:///about". Empty:
+ * there is a host, or no path that begins. */
+static struct span path_alone(struct span text)
+{
+	struct span rest = span_from(text, span_find(text, ':'));
+
+	if (span_starts_with(text, SPAN("/")))
+		return span_starts_with(text, SPAN("//")) ? SPAN("") : text;
+	return span_starts_with(rest, SPAN(":///")) ? span_from(rest, 3) : SPAN("");
+}
+
+int page_clean_app(struct page *page, struct span text, bool by_hash, struct err *err)
+{
+	static const char no_host[] = "app://none";
+	char whole[sizeof no_host + PAGE_URL_MOST];
+	struct span path;
+	struct url url;
+	int rc;
+
+	if (text.len > PAGE_URL_MOST)
+		return err_set(err, -EINVAL, "has more than %d bytes", PAGE_URL_MOST);
+	if (span_equals_nocase(span_first(text, 5), SPAN("data:")))
+		return err_set(err, -EINVAL, "has a scheme that is not allowed");
+	path = path_alone(text);
+	if (path.len) {
+		memcpy(whole, no_host, sizeof no_host - 1);
+		memcpy(whole + sizeof no_host - 1, path.ptr, path.len);
+		text = (struct span){ whole, sizeof no_host - 1 + path.len };
+	}
+	if (url_split(&url, text))
+		return err_set(err, -EINVAL, "is not a valid URL");
+	rc = url_clean(page, &url, by_hash, err);
+	if (path.len)
+		page->host = SPAN("");
+	return rc;
 }
 
 void page_tell(const struct page *page, struct event *ev)

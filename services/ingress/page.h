@@ -23,6 +23,10 @@ struct page {
  * URL, too long, a host that is none. */
 int page_clean(struct page *page, struct span url, bool by_hash, struct err *err) MUST_CHECK;
 
+/* page_clean() of what apps send for a URL as well: any scheme but data: ("app://localhost/about"),
+ * or none and no host ("/about", "file:///about"), and then the page's host is empty. */
+int page_clean_app(struct page *page, struct span url, bool by_hash, struct err *err) MUST_CHECK;
+
 /* Set ev's host, path and campaign fields, lent by *page. */
 void page_tell(const struct page *page, struct event *ev);
 

@@ -49,6 +49,41 @@ static void what_is_no_page_is_refused(void **state)
 		assert_int_equal(page_clean(&page, span_of(bad[i]), false, &err), -EINVAL);
 }
 
+static void what_apps_send_for_a_url_needs_no_host_and_may_have_any_scheme_but_data(void **state)
+{
+	static const char *const cases[][3] = {
+		{ "app://localhost/about?x=1", "localhost", "/about" },
+		{ "https://www.Example.org/a/", "example.org", "/a" },
+		{ "/about/?utm_source=x#y", "", "/about" },
+		{ "file:///home/x.html", "", "/home/x.html" },
+		{ "/a:///b", "", "/a:///b" },
+		{ "/", "", "/" },
+	};
+	static const char *const bad[] = { "", "data:text/html,x", "DATA:///x", "about:blank",
+		"nonsense", "//", "https://", "https://a\\@b/", "//b\\/" };
+	char url[PAGE_URL_MOST + 1];
+	struct page page;
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		assert_int_equal(page_clean_app(&page, span_of(cases[i][0]), false, &err), 0);
+		assert_true(span_equals(page.host, span_of(cases[i][1])));
+		if (!span_equals(page.path, span_of(cases[i][2])))
+			fail_msg("%s: %.*s", cases[i][0], (int)page.path.len, page.path.ptr);
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		if (page_clean_app(&page, span_of(bad[i]), false, &err) != -EINVAL)
+			fail_msg("%s", bad[i]);
+	memset(url, 'x', sizeof url);
+	url[0] = '/';
+	url[1] = '#';
+	assert_int_equal(page_clean_app(&page, (struct span){ url, PAGE_URL_MOST }, true, &err), 0);
+	assert_int_equal(page.path.len, PAGE_URL_MOST);
+	assert_int_equal(page_clean_app(&page, (struct span){ url, PAGE_URL_MOST + 1 }, true, &err),
+		-EINVAL);
+}
+
 static void a_referrer_keeps_no_query_fragment_or_user(void **state)
 {
 	static const char *const cases[][2] = {
@@ -147,6 +182,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pages_are_named_as_the_reports_name_them),
 		cmocka_unit_test(what_is_no_page_is_refused),
+		cmocka_unit_test(
+			what_apps_send_for_a_url_needs_no_host_and_may_have_any_scheme_but_data),
 		cmocka_unit_test(a_referrer_keeps_no_query_fragment_or_user),
 		cmocka_unit_test(a_page_that_routes_by_its_fragment_is_told_by_it),
 		cmocka_unit_test(campaign_parameters_are_read_before_the_query_is_dropped),

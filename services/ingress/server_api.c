@@ -7,7 +7,7 @@
 #include "lib/rfc3339.h"
 #include "services/ingress/hit.h"
 
-#define BODY_MOST     (2 << 20)
+#define BODY_MOST     (2 << 20) /* also unpacked; few are in memory at once */
 #define EVENTS_MOST   1000
 #define AHEAD_MOST_US (60 * US_PER_SECOND) /* clocks differ; what is further ahead is an error */
 #define OLDEST_US     (946684800LL * US_PER_SECOND) /* 2000-01-01 */
@@ -230,8 +230,10 @@ static int take_one(struct call *call, struct sent *s, const struct object *obje
 	if (rc)
 		return rc;
 	s->hit.ev.id = intake_event_id(s->hit.own_id, call->request_id, call->count);
-	return intake_event(
-		call->in, s->site, &s->hit.ev, &s->hit.client, &call->ticket, &s->refused, err);
+	s->refused = intake_refuse(call->in, s->site, &s->hit.ev, &s->hit.client);
+	return s->refused ? 0
+			  : intake_event(call->in, s->site, &s->hit.ev, &s->hit.client,
+				    &call->ticket, err);
 }
 
 static void result_add(struct call *call, enum outcome outcome, const struct err *err)
@@ -403,7 +405,7 @@ void server_api_events(struct http_request *req, void *service)
 			"Authorization: Bearer KEY");
 		return;
 	}
-	if (intake_body(call.in, req, BODY_MOST, &text, &nobody))
+	if (intake_packed_body(call.in, req, BODY_MOST, &text, &nobody))
 		return;
 	http_client(req, &from_proxy);
 	if (from_proxy)

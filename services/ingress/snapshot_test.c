@@ -11,6 +11,7 @@
 
 #include "lib/clock.h"
 #include "lib/secret.h"
+#include "services/ingress/script.h"
 
 #define NOWHERE  "host=127.0.0.1 port=1" /* no database answers there */
 #define ZONE     "UTC"
@@ -89,10 +90,10 @@ static void lay_down(struct fixture *f, int64_t due_s)
 		"\", [[0, false]]], [7, \"9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d\", \"example.org\", "
 		"\"" ZONE "\", [[0, false]]], "
 		"[9, \"0c9d9c94-9a3c-4d2b-a2a4-7a4a0e6a0f10\", \"ruled.example\", \"" ZONE "\", "
-		"[[0, false]], [false, true, false, [[\"alias\", \"further.example\"], "
+		"[[0, false]], [false, true, true, [[\"alias\", \"further.example\"], "
 		"[\"alias\", \"9b1deb4d-3b7d-4bad-9bdd-2b0d7b3dcb6d\"], "
-		"[\"ip\", \"192.0.2.0/24\"], [\"path\", \"/admin/*\"]]]]], \"keys\": [%s], "
-		"\"days\": "
+		"[\"ip\", \"192.0.2.0/24\"], [\"path\", \"/admin/*\"]]], [\"hash\", \"later\", "
+		"\"exit\"]]], \"keys\": [%s], \"days\": "
 		"["
 		"[\"" ZONE "\", 19999, %lld, %lld, \"" DUE_HEX "\", %lld], "
 		"[\"" ZONE "\", 20000, %lld, %lld, \"" LIVE_HEX "\", %lld]]}",
@@ -260,7 +261,7 @@ static void the_rules_of_a_site_and_its_further_hosts_are_in_the_file_too(void *
 	open_it(f);
 	assert_true(snapshot_site(f->snapshot, SPAN("www.Further.example"), &ruled));
 	assert_int_equal(ruled.id, 9);
-	assert_true(ruled.has_rules && ruled.refuses_bots);
+	assert_true(ruled.has_rules && ruled.refuses_bots && ruled.honours_dnt);
 	assert_int_equal(snapshot_refuse(f->snapshot, &ruled, &asked), DROPPED_PATH);
 	asked.path = SPAN("/");
 	assert_int_equal(snapshot_refuse(f->snapshot, &ruled, &asked), DROPPED_NONE);
@@ -273,6 +274,21 @@ static void the_rules_of_a_site_and_its_further_hosts_are_in_the_file_too(void *
 	assert_int_equal(snapshot_refuse(f->snapshot, &free_one, &asked), DROPPED_NONE);
 	ruled.id = 8;
 	assert_int_equal(snapshot_refuse(f->snapshot, &ruled, &asked), DROPPED_UNKNOWN_SITE);
+}
+
+static void what_a_site_chose_of_its_script_is_in_the_file_and_the_default_where_that_is_older(
+	void **state)
+{
+	struct fixture *f = *state;
+	struct site chosen, older;
+
+	lay_down(f, 60);
+	open_it(f);
+	assert_true(snapshot_site(f->snapshot, SPAN("ruled.example"), &chosen));
+	assert_int_equal(chosen.script, SCRIPT_HASH | SCRIPT_EXIT);
+	assert_true(snapshot_site(f->snapshot, SPAN("example.org"), &older));
+	assert_int_equal(older.script, SCRIPT_DEFAULT);
+	assert_false(older.honours_dnt);
 }
 
 /* Of a database that took such names; on either side of the site, whatever the order. */
@@ -324,6 +340,7 @@ int main(void)
 		TEST(a_file_that_is_of_no_use_is_not_kept),
 		TEST(what_a_killed_ingress_left_half_made_goes),
 		TEST(the_rules_of_a_site_and_its_further_hosts_are_in_the_file_too),
+		TEST(what_a_site_chose_of_its_script_is_in_the_file_and_the_default_where_that_is_older),
 		TEST(a_property_id_names_its_own_site_though_others_have_it_as_domain_and_alias),
 		TEST(a_key_has_a_site_when_it_may_send_events_of_no_other),
 	};

@@ -2,7 +2,8 @@
 //   node services/tracker/build.js build/tracker/footfall.js
 // It has pieces of two lines, the first of which says what the second is: "//# head" and "//# tail" (of core.js; every
 // script has them), "//# part NAME…" (of parts/; in the scripts that have one of these). They are made small as one
-// program, so that they share their names. A debugger statement stands between any two: nothing is moved over that.
+// program, so that they share their names. A debugger statement stands between any two: nothing is moved over that, but
+// for variables of parts without a first value, which the head would have to carry.
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';

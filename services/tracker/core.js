@@ -1,11 +1,12 @@
 // What runs on every page: page views, custom events, and the queue that brings them to the server. build.js puts this
 // file into a function of one argument, `site`, which the ingress fills in, and the parts where it is marked below.
 // Nothing here may throw into the page, delay it, or store what nobody asked for. README.md names the options.
+if (window.footfall && footfall.live) throw 0; // twice in a page, the script counts once; build.js catches it
 var page = location;
 var tag = document.currentScript;
 var option = tag.dataset;
-var api = option.api || tag.src.replace(/(.*)\/js\/.*/, '$1') + '/api/event';
-var off = !/^http/.test(page) || (option.local === 'false' && /^(localhost|127\..+|\[::1])$/.test(page.hostname));
+var api = option.api || tag.src.replace(/(.*)\/js\/.*/, '$1/api/event');
+var off = !/^http/.test(page) || (option.local === 'false' && /^(localhost$|127\.|\[::1])/.test(page.hostname));
 var manual = 'manual' in option; // no page views but those that the page asks for
 var hashed; // 1: the page routes by its fragment (part hash)
 var live; // events are taken; before, they gather in `early`
@@ -14,10 +15,10 @@ var shown; // path of the page that is seen
 var counted; // its address, when its page view was sent
 var from = document.referrer;
 var extras = []; // of parts: functions of an event, to which they add something
-var leave = () => {}; // of the part exit: what is told of a page before the next one begins
+var leave; // of the part exit: what is told of a page before the next one begins
 var queue = []; // of events; the first is being sent or will be tried again, the others wait
 var flying = 0; // 1: it is being sent
-var timer, delay = 1e3;
+var timer, delay = 1e3; // until it is tried again, if it failed
 
 // What goes wrong here is not the page's matter.
 var guard = (work) => (...args) => {
@@ -38,7 +39,7 @@ var choose = guard(() => {
   if (!again && page.hash !== '#footfall-ignore') return;
   if (again) delete localStorage.footfall_ignore;
   else localStorage.footfall_ignore = true;
-  alert('Footfall: visits with this browser are ' + (again ? '' : 'not ') + 'counted on ' + page.host);
+  alert('Your visits are ' + (again ? '' : 'not ') + 'counted on ' + page.host);
 });
 
 // A string goes as text/plain, which needs no preflight.
@@ -49,12 +50,12 @@ var beacon = (item) => navigator.sendBeacon(api, item.body);
 // Events have ids: what arrives twice counts once.
 var next = guard(() => {
   var item = queue[0];
-  clearTimeout(timer);
+  timer = clearTimeout(timer);
   if (flying || !item) return;
   fetch(api, {
     method: 'POST', body: item.body, credentials: 'omit',
     keepalive: item.body.length < 2e4 // of 64 KiB and more none is taken, nor of many at once
-  }).then(({ status }) => status === 429 || status > 499, () => true).then((again) => {
+  }).then(({ status }) => status === 429 || status > 499, () => 1).then((again) => {
     flying = 0;
     if (again && Date.now() < item.until) {
       timer = setTimeout(next, delay);
@@ -68,15 +69,16 @@ var next = guard(() => {
   flying = 1;
 });
 
-// The page may be gone in a moment: what waits goes by sendBeacon, and stays in the queue in case it is not.
-var flush = () => queue.slice(flying).forEach(beacon);
+// The page may be gone in a moment: what waits goes by sendBeacon, and stays in the queue in case it is not. So does what
+// is being sent where the browser does not let that outlive the page (Firefox until 2024).
+var flush = () => queue.slice('keepalive' in Request.prototype ? flying : 0).forEach(beacon);
 
 // The page's path; where it routes by its fragment, with that.
 var path = (query = '') => page.pathname + query + (hashed ? page.hash : '');
 
 // Whether a comma list of paths has the page's: * is anything but a slash, ** anything.
-var isListed = (list) => list.split(',').some((pattern) => new RegExp('^' + pattern.trim().replace(/[^\w*]/g, '\\$&')
-  .replace(/\*+/g, (stars) => (stars[1] ? '.*' : '[^/]*')) + '/?$').test(path()));
+var signs = { '*': '[^/]*', '**': '.*', ',': '|' };
+var isListed = (list) => RegExp('^(' + list.trim().replace(/\s*(\*+|\W)\s*/g, (all, sign) => signs[sign] || '\\' + sign) + ')/?$').test(path());
 
 // Send an event. more: fields that only parts set. last: the page goes, there is no time to queue.
 var send = guard((name, options, more, last) => {
@@ -92,8 +94,8 @@ var send = guard((name, options, more, last) => {
   // As Plausible has it, but at once: the queue outlives what it may do.
   if (options.callback) setTimeout(options.callback, 0, {});
   if (name === 'pageview') {
-    leave();
-    quiet = quiet || !isListed(option.include || '**') || isListed(option.exclude || '-');
+    if (leave) leave();
+    quiet = quiet || !isListed(option.include || '**') || isListed(option.exclude || '-'); // no path begins so
     counted = !quiet && event.u;
   }
   if (quiet) return;
@@ -101,7 +103,7 @@ var send = guard((name, options, more, last) => {
   var item = { body: JSON.stringify({ ...event, ...more }), until: Date.now() + 6e5 };
   if (last && beacon(item)) return;
   if (queue.push(item) > 101) queue.splice(flying, 1); // besides the one that is tried 100 wait
-  next();
+  if (!timer) next();
 });
 
 // A page view, unless it is still the same page: what differs by its query only is.
@@ -112,13 +114,13 @@ var view = guard(() => {
   send('pageview');
 });
 
-// The page's function. Plausible's is handed on to it, where a page was written for that.
-var take = (...call) => { if (live) send(...call); else early.push(call); };
+// Take a call of the page's function: a list of a name and options.
+var take = (call) => { if (live) send(...call); else early.push(call); };
 
+// A stub that gathered calls until we came hands on the further ones. It may be Plausible's, of a page written for that.
 var adopt = guard((stub) => {
-  var calls = stub.q || [];
-  stub.q = { push: (call) => take(...call) };
-  calls.forEach(stub.q.push);
+  (stub.q || []).forEach(take);
+  stub.q = { push: take };
 });
 
 // Not while a page is rendered before anybody asked for it.
@@ -128,7 +130,8 @@ var begin = guard(() => {
   choose();
   view();
   early.forEach((call) => send(...call));
-  if (window.navigation) return navigation.addEventListener('currententrychange', view);
+  var entries = window.navigation || 0; // which may be something of the page's
+  if (entries.currentEntry) return entries.addEventListener('currententrychange', view);
   ['pushState', 'replaceState'].forEach((name) => {
     var original = history[name];
     history[name] = (...args) => {
@@ -139,20 +142,17 @@ var begin = guard(() => {
   on('popstate', view);
 });
 //# parts
-// Twice in a page, the script counts once.
-if (!window.footfall || !footfall.live) {
-  [window.footfall, window.plausible].forEach(adopt);
-  window.footfall = take;
-  take.live = 1;
-  on('prerenderingchange', begin);
-  on('DOMContentLoaded', begin); // before, there may be no title
-  on('pagehide', () => {
-    begin();
-    flush();
-  });
-  // Back from the browser's cache: the page is seen again, and no script of it has run anew.
-  on('pageshow', (event) => event.persisted && view(shown = 0));
-  on('visibilitychange', () => document.hidden && flush());
-  on('online', next);
-  if (document.readyState !== 'loading') begin();
-}
+[window.footfall, window.plausible].forEach(adopt);
+window.footfall = (...call) => take(call);
+footfall.live = 1;
+on('prerenderingchange', begin);
+on('DOMContentLoaded', begin); // before, there may be no title
+on('pagehide', () => {
+  begin();
+  flush();
+});
+// Back from the browser's cache: the page is seen again, and no script of it has run anew.
+on('pageshow', (event) => event.persisted && view(shown = 0));
+on('visibilitychange', flush);
+on('online', next);
+if (document.readyState !== 'loading') begin();

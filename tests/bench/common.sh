@@ -105,6 +105,7 @@ ingress_start() { # name, first port
 		FOOTFALL_ACK_ADDR="127.0.0.1:$(($2 + 2))" FOOTFALL_ADMIN_ADDR="127.0.0.1:$(($2 + 3))" \
 		FOOTFALL_JOURNAL_DIR="$work/$1" FOOTFALL_JOURNAL_MAX_MIB=65536 FOOTFALL_HTTP_THREADS=$threads \
 		FOOTFALL_TRACKER_FILE=build/tracker/footfall.js FOOTFALL_SPAM_REFERRERS=deploy/lists/spammers.txt \
+		FOOTFALL_LIMIT_SITE=1000000 FOOTFALL_LIMIT_SITE_BURST=10000000 \
 		FOOTFALL_APP_DB_FILE="$work/home/secrets/ingress.app" build/bin/ingress
 	wait_for "$1 is ready" curl -sf "localhost:$(($2 + 3))/readyz"
 }

@@ -249,12 +249,18 @@ test('the rules of a site are its owners\' to read and to set, one way each', as
   const cookie = await login();
   const site = (await call('POST', '/api/sites', { cookie, body: { domain: 'ruled.example', timezone: 'UTC' } })).json;
   const path = `/api/sites/${site.property_id}/rules`;
-  const none = { bots: 'mark', origin_required: false, honour_dnt: false, rules: [] };
+  const none = {
+    bots: 'mark', origin_required: false, honour_dnt: false, counter: false, rules: [],
+    script: ['exit', 'outbound', 'downloads', 'forms', 'tagged', '404', 'metadata'],
+  };
   assert.deepEqual((await call('GET', path, { cookie })).json, none);
   const chosen = await call('PUT', path, { cookie, body: { bots: 'refuse', honour_dnt: true } });
   assert.equal(chosen.status, 200);
   assert.deepEqual(chosen.json, { ...none, bots: 'refuse', honour_dnt: true });
   assert.deepEqual((await call('PUT', path, { cookie, body: { honour_dnt: false } })).json, { ...none, bots: 'refuse' });
+  const scripted = await call('PUT', path, { cookie, body: { script: ['hash', 'exit', 'hash'], counter: true } });
+  assert.deepEqual(scripted.json, { ...none, bots: 'refuse', script: ['exit', 'hash'], counter: true });
+  assert.deepEqual((await call('PUT', path, { cookie, body: { script: [], counter: false } })).json, { ...none, bots: 'refuse', script: [] });
   const added = await call('POST', path, { cookie, body: { kind: 'ip', value: ' 192.0.2.77/24 ' } });
   assert.equal(added.status, 201);
   assert.deepEqual(added.json.rules, [{ kind: 'ip', value: '192.0.2.0/24' }]);
@@ -284,7 +290,8 @@ test('a rule or choice that is wrong is answered 400 with what is wrong, and not
     assert.match(answer.json.error, reason);
     assert.doesNotMatch(answer.json.error, /CONTEXT|PL\/pgSQL/);
   }
-  for (const body of [{ bots: 'eat' }, { bots: 1 }, { honour_dnt: 'yes' }, { origin_required: 1 }])
+  for (const body of [{ bots: 'eat' }, { bots: 1 }, { honour_dnt: 'yes' }, { origin_required: 1 }, { counter: 'on' },
+    { script: 'exit' }, { script: ['smell'] }, { script: [1] }, { script: ['exit', null] }, { script: Array(500).fill('exit') }])
     assert.equal((await call('PUT', path, { cookie, body })).status, 400, JSON.stringify(body));
   assert.deepEqual((await call('GET', path, { cookie })).json, before);
 });

@@ -3,14 +3,13 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
-import { Connection } from '../parts/connection.js';
 import { proveDelivered, startParts } from '../parts/proof.js';
 import { until } from '../parts/until.js';
 import { batch, isTaken, once, pageView } from '../parts/visitors.js';
 import { note } from './harness.js';
 
 // A site for each case: its events lie in a lane of their own.
-const DOMAINS = ['claim', 'commit', 'answer', 'fewer', 'same', 'full', 'alone', 'faults', 'many', 'neighbour'].map((name) => `${name}.example`);
+const DOMAINS = ['claim', 'commit', 'answer', 'fewer', 'full', 'alone', 'faults', 'many', 'neighbour'].map((name) => `${name}.example`);
 let stack, sites;
 
 before(async () => {
@@ -78,25 +77,6 @@ test('of three ingresses two are killed while no worker runs, and the third deli
   await proveDelivered(stack, visitors, [ingresses[2]]);
   assert.ok(await until(async () => await ingresses[2].metric('journals_adopted') === 0), 'and lets go of them');
   assert.equal(segmentsIn(journals).length, 1, 'only its own segment is left');
-});
-
-test('an event that is sent a hundred times over several connections to two ingresses counts once', async () => {
-  const journals = stack.folder('same');
-  const ingresses = [0, 1].map((i) => stack.ingress(`ingress-same-${i}`, 10 + i, { FOOTFALL_JOURNAL_DIR: journals }));
-  const workers = [0, 1].map((i) => stack.worker(`worker-same-${i}`, 20 + i, ingresses.map(({ link }) => link)));
-  await stack.running(...ingresses, ...workers);
-  const requests = [
-    pageView(sites.same, '/same-own-id', { id: 'a name of its own' }),
-    pageView(sites.same, '/same-request-id', {}, { 'X-Request-Id': '0123456789abcdef' }),
-    batch(stack.key, sites.same, ['/same-batch'], { id: 'another name', ip: '198.51.100.9' }),
-  ];
-  await Promise.all(Array.from({ length: 10 }, async (_, i) => {
-    const connection = new Connection(ingresses[i % 2].http);
-    for (let n = 0; n < 10; n++)
-      for (const request of requests) assert.ok(isTaken(await connection.ask(request)));
-    connection.close();
-  }));
-  await proveDelivered(stack, { prefix: '/same-', accepted: ['/same-own-id', '/same-request-id', '/same-batch'] }, ingresses);
 });
 
 test('a full journal is said by 503 with Retry-After, after the archive has given way, and is over when workers return', async () => {

@@ -48,14 +48,14 @@ test('one event goes to each domain of a list, and what is unknown is dropped an
 
 test('wrong input is answered 400 with the field and the reason', async () => {
   const cases = [
-    [{ u: 'https://example.org/', d: 'example.org' }, 'name'],
-    [pageview({ n: 'x'.repeat(121) }), 'name'],
+    [{ u: 'https://example.org/', d: 'example.org' }, 'event_name'],
+    [pageview({ n: 'x'.repeat(121) }), 'event_name'],
     [pageview({ u: undefined }), 'url'],
     [pageview({ u: 'data:text/html,x' }), 'url'],
     [pageview({ u: `https://example.org/${'x'.repeat(2000)}` }), 'url'],
     [pageview({ d: '' }), 'domain'],
     [pageview({ p: { k: 'v'.repeat(2001) } }), 'props'],
-    [pageview({ n: 'engagement' }), 'engagement'],
+    [pageview({ n: 'engagement' }), 'event_name'],
     ['nonsense', 'request'],
     ['[]', 'request'],
   ];

@@ -96,6 +96,7 @@ export class Parts {
       FOOTFALL_ACK_ADDR: `${host}:${LINK_PORTS.ack}`,
       FOOTFALL_TRACKER_FILE: path.join(ROOT, 'build/tracker/footfall.js'),
       ...LOOKED_UP_IN,
+      FOOTFALL_LIMIT_ADDRESS: '0', FOOTFALL_LIMIT_SITE: '0', // tests send what they can
       FOOTFALL_APP_DB: this.conninfo('ingress', 'app'),
       ...env,
     }, options);

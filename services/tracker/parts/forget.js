@@ -1,2 +1,2 @@
 // They have none any more (identity daily).
-guard(function () { delete localStorage.footfall_visitor; })();
+guard(() => { delete localStorage.footfall_visitor; })();

@@ -1,7 +1,7 @@
 // Events that the page's elements name, by attributes (data-footfall-event, -event-NAME, -revenue) or by Plausible's classes.
 function tagOf(node) {
   var event = { props: {} };
-  Array.from(node.attributes || []).forEach(function (attribute) {
+  Array.from(node.attributes || []).forEach((attribute) => {
     var found = /^data-footfall-(event|revenue)(?:-(.+))?$/.exec(attribute.name);
     if (!found) return;
     if (found[1] === 'revenue') {
@@ -10,7 +10,7 @@ function tagOf(node) {
     } else if (found[2]) event.props[found[2]] = attribute.value;
     else event.name = attribute.value;
   });
-  (node.classList || []).forEach(function (name) {
+  (node.classList || []).forEach((name) => {
     var found = /^plausible-event-(.+?)(=|--)(.+)/.exec(name), value = found && found[3].replace(/\+/g, ' ');
     if (!found) return;
     if (found[1] === 'name') event.name = value;
@@ -28,11 +28,11 @@ function useOf(node) {
 function used(event) {
   if (event.button > 1) return;
   var type = event.type.slice(-5) === 'click' ? 'click' : event.type;
-  event.composedPath().some(function (node) {
+  event.composedPath().some((node) => {
     var named = tagOf(node), isIt = named.name && useOf(node) === type;
     if (isIt) send(named.name, named);
     return isIt;
   });
 }
 
-['click', 'auxclick', 'submit', 'change'].forEach(function (type) { on(type, used); });
+['click', 'auxclick', 'submit', 'change'].forEach((type) => { on(type, used); });
