@@ -19,7 +19,7 @@
 
 #define HEADERS_MOST         8
 #define HEADER_TEXT_SIZE     4096 /* a list of 500 numbers is the longest */
-#define TYPE_MOST            128 /* bytes of a Content-Type */
+#define TYPE_MOST            128  /* bytes of a Content-Type */
 #define PACKED_CHUNK         4096
 #define GZIP_WINDOW          (16 + MAX_WBITS) /* zlib.h: 16 more for gzip's header alone */
 #define LARGE_BODIES_AT_ONCE 2 /* of at most a few MiB each, so that memory stays bounded */

@@ -116,6 +116,11 @@ void script_free(struct span *text)
 	*text = (struct span){ 0 };
 }
 
+static char *put(char *end, struct span text)
+{
+	return mempcpy(end, text.ptr, text.len);
+}
+
 int script_make(struct span *out, struct span pieces, unsigned parts, struct span site)
 {
 	char *text = malloc(pieces.len + site.len + sizeof "\"\");\n"), *end = text;
@@ -125,8 +130,8 @@ int script_make(struct span *out, struct span pieces, unsigned parts, struct spa
 		return -ENOMEM;
 	while (pieces.len && piece_next(&piece, &pieces))
 		if (!piece.parts || piece.parts & parts)
-			end = mempcpy(end, piece.code.ptr, piece.code.len);
-	end += sprintf(end, "\"%.*s\");\n", (int)site.len, site.ptr);
+			end = put(end, piece.code);
+	end = put(put(put(end, SPAN("\"")), site), SPAN("\");\n"));
 	*out = (struct span){ text, (size_t)(end - text) };
 	return 0;
 }

@@ -251,6 +251,8 @@ test('/count: what count.js sends is a page view; the answer is a GIF of 43 byte
   const answer = await count(site, { p: '/blog/', t: 'A blog', r: 'https://news.example/item?id=7', s: '1920,1080,2', b: '0', q: '?utm_campaign=spring', rnd: 'abcde', unknown: 'x' },
     { headers: { Referer: `https://www.${site.domain}/`, 'Accept-Language': 'nl-NL,nl;q=0.8' } });
   isTaken(answer);
+  const kept = await count(site, '', { method: 'HEAD', headers: { Connection: 'keep-alive' } });
+  assert.equal(kept.headers.connection, 'keep-alive');
   const row = await first(site);
   assert.deepEqual([row.kind, row.page, row.host, row.title, row.referrer, row.width, row.bot, row.utm_campaign, row.language, row.country],
     [1, '/blog', site.domain, 'A blog', 'news.example/item', 1920, 0, 'spring', 'nl', 'GB']);

@@ -1,14 +1,15 @@
 // The examples of services/ingress/api.md, as they stand there: each sends its event through the door. Before the door is
-// one that loses requests and answers, so that each has to send it again.
+// one that loses requests and answers, so that each has to send it again; and what the door itself says so.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import http from 'node:http';
+import net from 'node:net';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { ROOT, request, run, startStack, waitFor } from './harness.js';
 
-const TEXT = fs.readFileSync(path.join(ROOT, 'services/ingress/api.md'), 'utf8');
+const [TEXT] = fs.readFileSync(path.join(ROOT, 'services/ingress/api.md'), 'utf8').match(/^## From a server.*?(?=^## )/gms);
 // Where each language's example ends up; what runs it; whether it sends again when no answer came.
 const EXAMPLES = {
   bash: { name: 'Purchase', page: '/thanks', file: 'send.sh', program: 'bash', revenue: 12.5 },
@@ -69,3 +70,19 @@ for (const [language, example] of Object.entries(EXAMPLES)) {
     assert.match(stdout + stderr, /401/);
   });
 }
+
+test('the door sends away a seventeenth call of one address with 429 and Retry-After, and takes it when another has ended', async (t) => {
+  const head = `POST /api/v1/events HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer ${key}\r\nContent-Length: 2\r\n\r\n`;
+  const calls = Array.from({ length: 16 }, () => net.connect(stack.port, '127.0.0.1', function () { this.write(`${head}[`); }).on('error', () => {}));
+  t.after(() => calls.forEach((call) => call.destroy()));
+  const send = () => request(`http://127.0.0.1:${stack.port}/api/v1/events`, { method: 'POST', headers: { Authorization: `Bearer ${key}` }, body: '[]' });
+  const refused = await waitFor(async () => {
+    const answer = await send();
+    return answer.status !== 200 && answer;
+  }, 'one is too many');
+  assert.equal(refused.status, 429);
+  assert.equal(refused.headers['retry-after'], '1');
+  assert.equal(typeof refused.json.error, 'string');
+  calls[0].destroy();
+  await waitFor(async () => (await send()).status === 200, 'there is room again');
+});
