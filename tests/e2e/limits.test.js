@@ -23,7 +23,7 @@ before(async () => {
 });
 afterEach(() => {
   connection?.close();
-  stack?.clear();
+  return stack?.clear();
 });
 after(() => stack?.end());
 
