@@ -203,13 +203,15 @@ export function note(text) {
   console.log(`# note: ${text}`);
 }
 
-// driven: it says that a program drives it; else it is taken for a person's.
-export async function openBrowser({ driven = false } = {}) {
+// driven: it says that a program drives it; else it is taken for a person's. cachesBack: it keeps pages in its
+// back/forward cache; then nothing may wait for the navigation when going back.
+export async function openBrowser({ driven = false, cachesBack = false } = {}) {
   fs.mkdirSync(PICTURES, { recursive: true });
   const home = fs.mkdtempSync(path.join(os.tmpdir(), 'footfall-browser-')); // not the user's own
   const browser = await chromium.launch({
     env: { ...process.env, HOME: home, XDG_CONFIG_HOME: home, XDG_CACHE_HOME: home },
     executablePath: '/usr/bin/chromium',
+    ignoreDefaultArgs: cachesBack ? ['--disable-back-forward-cache'] : [],
     args: [...driven ? [] : ['--disable-blink-features=AutomationControlled', `--user-agent=${AGENT}`], '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
   });
   browser.once('disconnected', () => fs.rmSync(home, { recursive: true, force: true, maxRetries: 20 }));
