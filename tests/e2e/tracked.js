@@ -104,7 +104,7 @@ class Place {
   async visit(name = '/', { init, at = this.url, ...options } = {}) {
     const context = await this.world.browser.newContext(options);
     this.contexts.push(context);
-    context.setDefaultTimeout(10000);
+    context.setDefaultTimeout(30000);
     if (init) await context.addInitScript(init);
     context.on('page', (page) => {
       page.on('pageerror', (error) => this.errors.push(error.message));
