@@ -209,6 +209,11 @@ test('what is served is of the language as of 2018, and needs no eval', async ()
   assert.doesNotMatch(text, /\?\.|\?\?|\beval\b|new Function|replaceAll|catch\{|\.style\b|document\.cookie/);
 });
 
+test('browsers of that time that lack what came later are counted', async () => {
+  const globals = { ResizeObserver: undefined, navigation: undefined };
+  assert.equal(sends(await scriptOf(await newSite()), {}, { globals })[0]?.n, 'pageview');
+});
+
 test('the command line shows the parts and the lines for pages, and refuses a part that there is not', async () => {
   const site = await newSite();
   assert.deepEqual((await stack.footfall(['site', 'show', site.domain])).script, DEFAULT);
