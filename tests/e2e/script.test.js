@@ -214,6 +214,20 @@ test('browsers of that time that lack what came later are counted', async () => 
   assert.equal(sends(await scriptOf(await newSite()), {}, { globals })[0]?.n, 'pageview');
 });
 
+test('a click on a link to another host is sent, however long its address is', async () => {
+  const bodies = [], clicked = [];
+  const globals = {
+    fetch: async (to, { body }) => { bodies.push(body); return { status: 202 }; },
+    addEventListener: (type, listener) => { if (type === 'click') clicked.push(listener); },
+  };
+  sends(await scriptOf(await newSite()), {}, { globals });
+  const link = { host: 'other.example', protocol: 'https:', pathname: '/', href: `https://other.example/?${'x'.repeat(3000)}` };
+  for (const listener of clicked) listener({ type: 'click', button: 0, composedPath: () => [link] });
+  const body = await waitFor(() => bodies.find((text) => text.includes('Outbound Link: Click')), 'the event');
+  const { status, text, headers } = await stack.event(body);
+  assert.deepEqual([status, text, headers['x-footfall-dropped']], [202, 'ok', undefined]);
+});
+
 test('the command line shows the parts and the lines for pages, and refuses a part that there is not', async () => {
   const site = await newSite();
   assert.deepEqual((await stack.footfall(['site', 'show', site.domain])).script, DEFAULT);
