@@ -231,19 +231,19 @@ test('a click on a link to another host is sent, however long its address is', a
 test('the command line shows the parts and the lines for pages, and refuses a part that there is not', async () => {
   const site = await newSite();
   assert.deepEqual((await stack.footfall(['site', 'show', site.domain])).script, DEFAULT);
-  const set = await stack.footfall(['site', 'set', site.domain, '--script', 'hash,exit,exit', '--counter', 'on']);
+  const set = await stack.footfall(['site', 'set', site.domain, '--script', 'hash,exit,exit', '--counter', 'yes']);
   assert.deepEqual([set.script, set.counter], [['exit', 'hash'], true]);
   const { stdout } = await stack.footfallRaw(['site', 'show', site.domain]);
   assert.match(stdout, /^script +exit, hash$/m);
   assert.match(stdout, /^counter +yes$/m);
   assert.ok(stdout.includes(`<script defer src="${stack.url}/js/${site.property_id}.js"></script>`), stdout);
   assert.ok(stdout.includes(`<noscript><img src="${stack.url}/pixel/${site.property_id}.gif" alt="" referrerpolicy="no-referrer-when-downgrade"></noscript>`), stdout);
-  assert.deepEqual((await stack.footfall(['site', 'set', site.domain, '--script', 'none', '--counter', 'off'])).script, []);
+  assert.deepEqual((await stack.footfall(['site', 'set', site.domain, '--script', 'none', '--counter', 'no'])).script, []);
   assert.match((await stack.footfallRaw(['site', 'show', site.domain])).stdout, /^script +none$/m);
   const wrong = await stack.footfallRaw(['site', 'set', site.domain, '--script', 'exit,smell']);
   assert.equal(wrong.code, 1);
   assert.match(wrong.stderr, /"smell" is no part of the script: give some of exit, outbound/);
-  assert.equal((await stack.footfallRaw(['site', 'set', site.domain, '--counter', 'yes'])).code, 2);
+  assert.equal((await stack.footfallRaw(['site', 'set', site.domain, '--counter', 'on'])).code, 2);
   assert.deepEqual((await stack.footfall(['site', 'show', site.domain])).script, []);
 });
 
