@@ -228,6 +228,15 @@ test('a click on a link to another host is sent, however long its address is', a
   assert.deepEqual([status, text, headers['x-footfall-dropped']], [202, 'ok', undefined]);
 });
 
+test('a page is counted, and its campaign known, however long its query is', async () => {
+  const location = new URL(`https://example.org/path?utm_source=letter&state=${'x'.repeat(3000)}`);
+  const [view] = sends(await scriptOf(await newSite()), {}, { globals: { location } });
+  assert.equal(new URL(view.u).searchParams.get('utm_source'), 'letter');
+  delete view.to;
+  const { status, text, headers } = await stack.event(view);
+  assert.deepEqual([status, text, headers['x-footfall-dropped']], [202, 'ok', undefined]);
+});
+
 test('the command line shows the parts and the lines for pages, and refuses a part that there is not', async () => {
   const site = await newSite();
   assert.deepEqual((await stack.footfall(['site', 'show', site.domain])).script, DEFAULT);
