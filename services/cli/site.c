@@ -264,16 +264,14 @@ static void print_set(const PGresult *set, const struct call *call)
 		     "numbers.");
 }
 
-/* One of two words of an option, as SQL has it; NULL: not given. */
-static int take_choice(struct call *call, const char *name, const char *yes, const char *no,
-	const char **out, struct err *err)
+/* "yes" or "no" of an option, as SQL has it; NULL: not given. */
+static int take_choice(struct call *call, const char *name, const char **out, struct err *err)
 {
 	const char *text = call_option(call, name);
 
-	*out = !text ? NULL : strcmp(text, yes) ? "false" : "true";
-	if (text && strcmp(text, yes) != 0 && strcmp(text, no) != 0)
-		return call_wrong(
-			call, err, "--%s is \"%s\", must be %s or %s", name, text, yes, no);
+	*out = !text ? NULL : strcmp(text, "yes") ? "false" : "true";
+	if (text && strcmp(text, "yes") != 0 && strcmp(text, "no") != 0)
+		return call_wrong(call, err, "--%s is \"%s\", must be yes or no", name, text);
 	return 0;
 }
 
@@ -290,11 +288,11 @@ static int site_set(struct call *call, struct err *err)
 	int rc = retention_check(call, days, err);
 
 	if (!rc)
-		rc = take_choice(call, "origin-required", "yes", "no", &params[4], err);
+		rc = take_choice(call, "origin-required", &params[4], err);
 	if (!rc)
-		rc = take_choice(call, "honour-dnt", "yes", "no", &params[5], err);
+		rc = take_choice(call, "honour-dnt", &params[5], err);
 	if (!rc)
-		rc = take_choice(call, "counter", "on", "off", &params[7], err);
+		rc = take_choice(call, "counter", &params[7], err);
 	if (rc)
 		return rc;
 	if (!zone && !identity && !days && !params[3] && !params[4] && !params[5] && !params[6] &&
@@ -350,7 +348,7 @@ const struct command site_commands[] = {
 			{ "script", "LIST",
 				"what its script has: some of exit, outbound, downloads, forms, "
 				"tagged, 404, metadata, hash; or default, all, none" },
-			{ "counter", "on|off",
+			{ "counter", "yes|no",
 				"whether anyone may read its counts of visits at /counter/" } } },
 	{ "site show", "DOMAIN|PROPERTY_ID", "show a site and the line for its pages", NULL,
 		site_show, { { NULL } } },

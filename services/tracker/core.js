@@ -39,7 +39,7 @@ var choose = guard(() => {
   if (!again && page.hash !== '#footfall-ignore') return;
   if (again) delete localStorage.footfall_ignore;
   else localStorage.footfall_ignore = true;
-  alert('Your visits are ' + (again ? '' : 'not ') + 'counted on ' + page.host);
+  alert('Your visits are ' + (again ? '' : 'not ') + 'counted');
 });
 
 // A string goes as text/plain, which needs no preflight.
@@ -85,7 +85,8 @@ var send = guard((name, options, more, last) => {
   options = options || {};
   var event = {
     n: name, d: site,
-    u: new URL(options.url || options.u || page.origin + path(page.search), page),
+    // Of more than 2,000 bytes the server takes none, and of its query it looks for campaigns only.
+    u: new URL(options.url || options.u || page.origin + path(page.search.slice(0, 1e3)), page),
     h: hashed, r: from, t: document.title, w: screen.width, l: navigator.language, id: randomId(),
     p: options.props, $: options.revenue, i: options.interactive,
     b: navigator.webdriver || undefined // a program drives the browser; the server decides what becomes of that

@@ -209,22 +209,50 @@ test('what is served is of the language as of 2018, and needs no eval', async ()
   assert.doesNotMatch(text, /\?\.|\?\?|\beval\b|new Function|replaceAll|catch\{|\.style\b|document\.cookie/);
 });
 
+test('browsers of that time that lack what came later are counted', async () => {
+  const globals = { ResizeObserver: undefined, navigation: undefined };
+  assert.equal(sends(await scriptOf(await newSite()), {}, { globals })[0]?.n, 'pageview');
+});
+
+test('a click on a link to another host is sent, however long its address is', async () => {
+  const bodies = [], clicked = [];
+  const globals = {
+    fetch: async (to, { body }) => { bodies.push(body); return { status: 202 }; },
+    addEventListener: (type, listener) => { if (type === 'click') clicked.push(listener); },
+  };
+  sends(await scriptOf(await newSite()), {}, { globals });
+  const link = { host: 'other.example', protocol: 'https:', pathname: '/', href: `https://other.example/?${'x'.repeat(3000)}` };
+  for (const listener of clicked) listener({ type: 'click', button: 0, composedPath: () => [link] });
+  const body = await waitFor(() => bodies.find((text) => text.includes('Outbound Link: Click')), 'the event');
+  const { status, text, headers } = await stack.event(body);
+  assert.deepEqual([status, text, headers['x-footfall-dropped']], [202, 'ok', undefined]);
+});
+
+test('a page is counted, and its campaign known, however long its query is', async () => {
+  const location = new URL(`https://example.org/path?utm_source=letter&state=${'x'.repeat(3000)}`);
+  const [view] = sends(await scriptOf(await newSite()), {}, { globals: { location } });
+  assert.equal(new URL(view.u).searchParams.get('utm_source'), 'letter');
+  delete view.to;
+  const { status, text, headers } = await stack.event(view);
+  assert.deepEqual([status, text, headers['x-footfall-dropped']], [202, 'ok', undefined]);
+});
+
 test('the command line shows the parts and the lines for pages, and refuses a part that there is not', async () => {
   const site = await newSite();
   assert.deepEqual((await stack.footfall(['site', 'show', site.domain])).script, DEFAULT);
-  const set = await stack.footfall(['site', 'set', site.domain, '--script', 'hash,exit,exit', '--counter', 'on']);
+  const set = await stack.footfall(['site', 'set', site.domain, '--script', 'hash,exit,exit', '--counter', 'yes']);
   assert.deepEqual([set.script, set.counter], [['exit', 'hash'], true]);
   const { stdout } = await stack.footfallRaw(['site', 'show', site.domain]);
   assert.match(stdout, /^script +exit, hash$/m);
   assert.match(stdout, /^counter +yes$/m);
   assert.ok(stdout.includes(`<script defer src="${stack.url}/js/${site.property_id}.js"></script>`), stdout);
   assert.ok(stdout.includes(`<noscript><img src="${stack.url}/pixel/${site.property_id}.gif" alt="" referrerpolicy="no-referrer-when-downgrade"></noscript>`), stdout);
-  assert.deepEqual((await stack.footfall(['site', 'set', site.domain, '--script', 'none', '--counter', 'off'])).script, []);
+  assert.deepEqual((await stack.footfall(['site', 'set', site.domain, '--script', 'none', '--counter', 'no'])).script, []);
   assert.match((await stack.footfallRaw(['site', 'show', site.domain])).stdout, /^script +none$/m);
   const wrong = await stack.footfallRaw(['site', 'set', site.domain, '--script', 'exit,smell']);
   assert.equal(wrong.code, 1);
   assert.match(wrong.stderr, /"smell" is no part of the script: give some of exit, outbound/);
-  assert.equal((await stack.footfallRaw(['site', 'set', site.domain, '--counter', 'yes'])).code, 2);
+  assert.equal((await stack.footfallRaw(['site', 'set', site.domain, '--counter', 'on'])).code, 2);
   assert.deepEqual((await stack.footfall(['site', 'show', site.domain])).script, []);
 });
 

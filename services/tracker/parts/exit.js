@@ -69,7 +69,8 @@ begun();
 ['focus', 'blur', 'visibilitychange'].forEach((type) => on(type, look));
 // No layout is forced upon the page: these come after one. The document's element grows as the document does.
 ['scroll', 'load'].forEach((type) => on(type, (event) => event.target.tagName || measure()));
-new ResizeObserver(guard(measure)).observe(document.documentElement);
+// Safari has it since 13.1.
+if (window.ResizeObserver) new ResizeObserver(guard(measure)).observe(document.documentElement);
 on('pagehide', () => {
   clock();
   report('footfall:exit', true);
