@@ -656,18 +656,19 @@ static int call_hits(struct call *call, struct span array, struct err *err)
 static int read_filter(const struct object *body, struct err *err)
 {
 	struct field filter = object_field(body, "filter", NULL);
-	json_t *list = filter.type == FIELD_ARRAY
-			       ? json_loadb(filter.text.ptr, filter.text.len, 0, NULL)
-			       : NULL;
-	json_t *one;
-	size_t i;
+	json_t *list = NULL;
+	const char *word;
 	int rc = 0;
 
-	if (filter.type != FIELD_NONE && !list)
-		rc = err_set(err, -EINVAL, "filter is not an array");
-	json_array_foreach(list, i,
-		one) if (!json_is_string(one) || strcmp(json_string_value(one), "ip") != 0) rc =
-		err_set(err, -EINVAL, "unknown value in Filter: only \"ip\" is known");
+	if (filter.type == FIELD_NONE)
+		return 0;
+	if (filter.type != FIELD_ARRAY || object_tree(&list, filter.text, err))
+		return err_set(err, -EINVAL, "filter is not an array that can be read");
+	for (size_t i = 0; !rc && i < json_array_size(list); i++) {
+		word = json_string_value(json_array_get(list, i));
+		if (!word || strcmp(word, "ip") != 0)
+			rc = err_set(err, -EINVAL, "unknown value in Filter: only \"ip\" is known");
+	}
 	json_decref(list);
 	return rc;
 }

@@ -449,11 +449,10 @@ static int read_element(struct params *params, struct span element, struct err *
 	params->query.count = params->form.count = 0;
 	if (element.ptr[0] == '{')
 		return object_read(&params->query, element, NULL, err);
-	json = json_loadb(element.ptr, element.len, JSON_DECODE_ANY, NULL);
-	if (!json_is_string(json)) {
-		json_decref(json);
+	json = element.ptr[0] == '"' ? json_loadb(element.ptr, element.len, JSON_DECODE_ANY, NULL)
+				     : NULL;
+	if (!json)
 		return err_set(err, -EINVAL, "is neither a text nor an object");
-	}
 	text = (struct span){ json_string_value(json), json_string_length(json) };
 	text = span_from(text, span_find(text, '?') + 1);
 	rc = object_read_query(

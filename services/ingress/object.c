@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <yajl/yajl_parse.h>
 
+#include "lib/json.h"
 #include "lib/url.h"
 #include "lib/utf8.h"
 
@@ -169,6 +170,16 @@ int object_skip(struct span json, size_t *used, struct err *err)
 	struct reading r = { .json = json };
 
 	return read_value(&r, used, err);
+}
+
+int object_tree(json_t **out, struct span json, struct err *err)
+{
+	*out = NULL;
+	if (!json_fits(json, OBJECT_TREE_VALUES))
+		return err_set(err, -EINVAL, "has more than %d levels or %d values",
+			JSON_LEVELS_MOST, OBJECT_TREE_VALUES);
+	*out = json_loadb(json.ptr, json.len, 0, NULL);
+	return *out ? 0 : err_set(err, -EINVAL, "is not valid JSON");
 }
 
 static struct span skip_blanks(struct span text)

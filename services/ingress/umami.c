@@ -139,12 +139,12 @@ static const char *read_data(struct sent *s, const struct object *payload, struc
 
 	if (field_text(&tag, object_field(payload, "tag", NULL), SIZE_MAX, err))
 		return "tag";
-	if (field.type == FIELD_OBJECT)
-		data = json_loadb(field.text.ptr, field.text.len, 0, NULL);
-	if (field.type != FIELD_NONE && !data) {
+	if (field.type != FIELD_NONE && field.type != FIELD_OBJECT) {
 		err_set(err, -EINVAL, "is not an object that can be read");
 		return "data";
 	}
+	if (field.type == FIELD_OBJECT && object_tree(&data, field.text, err))
+		return "data";
 	flat = json_object();
 	hit_add_prop(flat, "tag", tag);
 	hit_add_flat(flat, data);
@@ -187,13 +187,13 @@ static const char *read_performance(struct sent *s, const struct object *payload
 	for (size_t i = 0; !bad && i < sizeof vitals / sizeof *vitals; i++) {
 		struct field field = object_field(payload, vitals[i], NULL);
 		double most = strcmp(vitals[i], "cls") != 0 ? VITAL_MS_MOST : SHIFT_MOST;
-		json_t *value;
+		json_t *value = NULL;
 
 		if (field.type == FIELD_NONE)
 			continue;
-		value = json_loadb(field.text.ptr, field.text.len, JSON_DECODE_ANY, NULL);
-		if (field.type != FIELD_NUMBER || !value || json_number_value(value) < 0 ||
-			json_number_value(value) > most) {
+		if (field.type == FIELD_NUMBER)
+			value = json_loadb(field.text.ptr, field.text.len, JSON_DECODE_ANY, NULL);
+		if (!value || json_number_value(value) < 0 || json_number_value(value) > most) {
 			err_set(err, -EINVAL, "is not a number from 0 to %.0f", most);
 			bad = vitals[i];
 		}
