@@ -390,7 +390,8 @@ int batch_end(struct batch *batch, int rc, const struct client *client, struct e
 		rc = journal_wait(batch->in->journal, batch->ticket, err);
 	if (rc) {
 		intake_forget(&batch->tally);
-		if (batch->taken > 1) /* some may be of an earlier flush, and kept */
+		/* Of several some may be of an earlier flush, and kept. */
+		if (batch->taken > 1 || (batch->taken && rc == -EREMOTEIO))
 			http_drop(batch->req);
 		else
 			intake_answer_unavailable(batch->req, err);
