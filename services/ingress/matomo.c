@@ -429,11 +429,16 @@ static void single(struct intake *in, struct http_request *req, const struct par
 static void bad_request(struct intake *in, struct http_request *req, const struct client *client,
 	const char *reason)
 {
-	struct tally tally = { 0 };
+	struct err ignored = { 0 };
+	struct batch batch;
+	struct hit unread;
 
-	intake_drop(in, &tally, DROPPED_INVALID, NULL, NULL, client);
-	intake_end(in, req, &tally, client);
-	http_answer_error(req, 400, "%s", reason);
+	hit_init(&unread, client->way);
+	unread.client = *client;
+	batch_begin(&batch, in, req);
+	batch_add_bad(&batch, &unread, NULL);
+	if (!batch_end(&batch, 0, client, &ignored))
+		http_answer_error(req, 400, "%s", reason);
 }
 
 /* --- many at once -------------------------------------------------------------------------------

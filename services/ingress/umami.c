@@ -426,6 +426,16 @@ static int batch_look(struct span text, size_t *count, struct err *err)
 	return more;
 }
 
+/* It counts as one event that cannot be read. */
+static void batch_look_bad(struct batch *batch, const struct client *client)
+{
+	struct hit unread;
+
+	hit_init(&unread, client->way);
+	unread.client = *client;
+	batch_add_bad(batch, &unread, NULL);
+}
+
 /* Take each event of an array that was looked at. Yours: those that were not processed. *cache: the
  * first token, yours, or NULL. */
 static json_t *batch_take(struct batch *batch, const char *way, struct span text, json_t **cache,
@@ -466,7 +476,7 @@ void umami_batch(struct http_request *req, void *service)
 	batch_begin(&batch, in, req);
 	looked = batch_look(text, &count, &err);
 	if (looked)
-		intake_drop(in, &batch.tally, DROPPED_INVALID, NULL, NULL, &client);
+		batch_look_bad(&batch, &client);
 	else
 		details = batch_take(&batch, client.way, text, &cache, &rc, &err);
 	bad = json_array_size(details);

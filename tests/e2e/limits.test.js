@@ -79,8 +79,10 @@ test('an address that floods is answered 429 with Retry-After, others are not, a
   assert.ok(sent.accepted.length >= BURST, 'a burst is taken');
   assertLimited(sent.last);
   let refused = 1;
-  const bad = async () => (await connection.ask(post('/api/event', { 'X-Forwarded-For': '203.0.113.1' }, '{}'))).status === 429;
-  assert.ok(await until(bad, { every: 0 }), 'also when it cannot be read');
+  for (const [path, body] of [['/api/event', '{}'], ['/api/send', '{}'], ['/api/batch', '{}'], ['/api/batch', '[{}]'], ['/matomo.php', '{}'], ['/matomo.php', '{"requests":[1]}'], ['/matomo.php', 'rec=1'], ['/count', 'x']]) {
+    const bad = async () => (await connection.ask(post(path, { 'X-Forwarded-For': '203.0.113.1' }, body))).status === 429;
+    assert.ok(await until(bad, { every: 0 }), `also when it cannot be read: ${path} ${body}`);
+  }
   for (const address of ['203.0.113.2', '2001:db8::1'])
     assert.ok(isTaken(await from(address, site, `/flood-of-${address}`)), 'others are taken');
   const script = await connection.ask(`GET /js/${site.property_id}.js HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: 203.0.113.1\r\n\r\n`);
