@@ -19,9 +19,8 @@
 #define NAME_CHARS    120  /* of an event's name, as field_name() takes */
 #define NAME_SIZE     1024 /* two of them, of 4 bytes a character */
 #define ORIGIN_MOST   256
-#define AHEAD_MOST_US (60 * US_PER_SECOND) /* clocks differ; what is further ahead is an error */
-#define OLDEST_US     (946684800LL * US_PER_SECOND) /* 2000-01-01 */
-#define NO_CURRENCY   "XXX"                         /* ISO 4217's: Matomo's requests name none */
+#define AHEAD_MOST_US (60 * US_PER_SECOND)
+#define NO_CURRENCY   "XXX" /* ISO 4217's: Matomo's requests name none */
 
 /* The parameters of one event: of the URL, and of a form, which comes after it. */
 struct params {
@@ -79,7 +78,8 @@ static int read_site(struct sent *s, const struct intake *in, struct err *err)
 static int read_time(struct sent *s, struct err *err)
 {
 	struct span text = param(s->params, "cdt");
-	int64_t now = clock_now_us(), ts_us;
+	struct err why;
+	int64_t ts_us;
 	char utc[40];
 
 	if (!text.len)
@@ -91,11 +91,8 @@ static int read_time(struct sent *s, struct err *err)
 			return err_set(err, -EINVAL, "cdt is no time, as 2026-03-01 12:00:00");
 		ts_us *= US_PER_SECOND;
 	}
-	if (ts_us > now + AHEAD_MOST_US)
-		return err_set(err, -EINVAL, "cdt is in the future");
-	if (ts_us < OLDEST_US)
-		return err_set(err, -EINVAL, "cdt is before the year 2000");
-	s->hit.ev.ts_us = ts_us < now ? ts_us : now;
+	if (hit_set_time(&s->hit, ts_us, AHEAD_MOST_US, &why))
+		return err_set(err, -EINVAL, "cdt is %s", why.msg);
 	return 0;
 }
 

@@ -215,13 +215,18 @@ int object_array_next(struct object_array *array, struct span *element, struct e
 /* Decode part to the end of the *len bytes of buf, where there is room: it never becomes longer. */
 static struct span part_decode(char *buf, size_t *len, struct span part)
 {
-	char raw[OBJECT_QUERY_MOST];
-	struct span text = url_decode(raw, part, true);
+	char *at = buf + *len;
+	struct span text = url_decode(at, part, true);
+	size_t i = 0, n;
 
-	for (size_t i = 0; i < text.len; i++)
-		if ((unsigned char)raw[i] < ' ' || raw[i] == 0x7f)
-			raw[i] = ' ';
-	text = utf8_clean(buf + *len, text.len, text);
+	for (; i < text.len; i += n) {
+		n = utf8_char_len(span_from(text, i));
+		if ((unsigned char)at[i] < ' ' || at[i] == 0x7f)
+			at[i] = ' ';
+		else if (!n)
+			at[i] = '?';
+		n = n ? n : 1;
+	}
 	*len += text.len;
 	return text;
 }
