@@ -1,5 +1,9 @@
 #include "services/console/form.h"
 
+#include "lib/json.h"
+
+#define VALUES_MOST 1000 /* of a form */
+
 bool form_is_same_origin(struct span origin, struct span host)
 {
 	struct span scheme = { origin.ptr, span_find(origin, ':') };
@@ -24,8 +28,12 @@ bool form_is_json(struct span content_type)
 int form_parse(json_t **out, struct span body, struct err *err)
 {
 	json_error_t why;
-	json_t *form = json_loadb(body.ptr, body.len, JSON_REJECT_DUPLICATES, &why);
+	json_t *form;
 
+	if (!json_fits(body, VALUES_MOST))
+		return err_set(err, -EINVAL, "the body has more than %d levels or %d values",
+			JSON_LEVELS_MOST, VALUES_MOST);
+	form = json_loadb(body.ptr, body.len, JSON_REJECT_DUPLICATES, &why);
 	if (!form)
 		return err_set(
 			err, -EINVAL, "the body is not JSON: %s (byte %d)", why.text, why.position);

@@ -105,25 +105,25 @@ static int json_text(char **out, const json_t *object, struct err *err)
 	return 0;
 }
 
-/* The object that a field is, owned; NULL when it is none. -EINVAL: of what JSON may be, it holds
- * something that cannot be kept. */
+/* The object that a field is, owned; NULL when it is none. -EINVAL: as object_tree(). */
 static int nested(json_t **out, struct field field, struct err *err)
 {
 	*out = NULL;
 	if (field.type != FIELD_OBJECT)
 		return 0;
-	*out = json_loadb(field.text.ptr, field.text.len, 0, NULL);
-	return *out ? 0 : err_set(err, -EINVAL, "is not valid JSON");
+	return object_tree(out, field.text, err);
 }
 
 /* nested(), also of an object's JSON text, as some clients send; NULL when it is none's. */
 static int nested_or_text(json_t **out, struct field field, struct err *err)
 {
-	int rc = nested(out, field, err);
+	struct err ignored;
 
-	if (field.type == FIELD_TEXT)
-		*out = json_loadb(field.text.ptr, field.text.len, 0, NULL);
-	return rc;
+	if (field.type != FIELD_TEXT)
+		return nested(out, field, err);
+	if (object_tree(out, field.text, &ignored))
+		*out = NULL;
+	return 0;
 }
 
 int field_props(char **out, struct field field, struct err *err)

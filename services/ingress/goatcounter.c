@@ -23,7 +23,6 @@
 #define REF_CHARS     2048
 #define HINT_LEAST    150 /* of the script's hints that it is a bot */
 #define AHEAD_MOST_US (5 * US_PER_SECOND)
-#define OLDEST_US     (946684800LL * US_PER_SECOND) /* 2000-01-01 */
 #define INDEXES_SIZE  (HITS_MOST * 5)
 
 /* What a hit is told by, in the order of its names in either format. */
@@ -478,21 +477,18 @@ static bool api_site(struct call *call, struct span key)
 
 static int read_time(struct hit *hit, const struct object *object, struct err *err)
 {
-	int64_t now = clock_now_us();
+	struct err why;
 	struct span text;
+	int64_t ts_us;
 	int rc = read_text(&text, object, "created_at", 64, err);
 
 	if (rc || !text.len)
 		return rc;
-	if (rfc3339_parse(&hit->ev.ts_us, text))
+	if (rfc3339_parse(&ts_us, text))
 		return err_set(
 			err, -EINVAL, "created_at: is no RFC 3339 time, as 2026-03-01T12:00:00Z");
-	if (hit->ev.ts_us > now + AHEAD_MOST_US)
-		return err_set(err, -EINVAL, "created_at: in the future");
-	if (hit->ev.ts_us < OLDEST_US)
-		return err_set(err, -EINVAL, "created_at: is before the year 2000");
-	if (hit->ev.ts_us > now)
-		hit->ev.ts_us = now;
+	if (hit_set_time(hit, ts_us, AHEAD_MOST_US, &why))
+		return err_set(err, -EINVAL, "created_at: %s", why.msg);
 	return 0;
 }
 
@@ -604,50 +600,30 @@ static int call_hit(
 	return rc;
 }
 
-static struct span skip_space(struct span text)
+static size_t count_elements(struct span hits)
 {
-	while (text.len && text.ptr[0] && strchr(" \t\r\n", text.ptr[0]))
-		text = span_from(text, 1);
-	return text;
-}
-
-/* What is behind an element of an array, whose syntax was looked at already. */
-static struct span element_skip(struct span rest, size_t used)
-{
-	rest = skip_space(span_from(rest, used));
-	return rest.len && rest.ptr[0] == ',' ? skip_space(span_from(rest, 1)) : rest;
-}
-
-static bool has_element(struct span rest)
-{
-	return rest.len && rest.ptr[0] != ']';
-}
-
-static size_t count_elements(struct span array)
-{
-	struct span rest = skip_space(span_from(array, 1));
+	struct object_array array = { .rest = hits };
+	struct span element;
 	struct err ignored;
-	size_t count = 0, used;
+	size_t count = 0;
 
-	for (; has_element(rest) && !object_skip(rest, &used, &ignored); count++)
-		rest = element_skip(rest, used);
+	while (object_array_next(&array, &element, &ignored) > 0)
+		count++;
 	return count;
 }
 
-static int call_hits(struct call *call, struct span array, struct err *err)
+static int call_hits(struct call *call, struct span hits, struct err *err)
 {
-	struct span rest = skip_space(span_from(array, 1));
+	struct object_array array = { .rest = hits };
+	struct span element;
+	struct err ignored;
 	int rc = 0;
 
-	for (size_t n = 0; !rc && has_element(rest); n++) {
+	for (size_t n = 0; !rc && object_array_next(&array, &element, &ignored) > 0; n++) {
 		struct object object;
-		size_t used = 0;
-		int bad = object_read(&object, rest, &used, err);
+		int bad = object_read(&object, element, NULL, err);
 
 		rc = call_hit(call, &object, n, bad, err);
-		if (!used)
-			break;
-		rest = element_skip(rest, used);
 	}
 	return rc;
 }
@@ -656,18 +632,19 @@ static int call_hits(struct call *call, struct span array, struct err *err)
 static int read_filter(const struct object *body, struct err *err)
 {
 	struct field filter = object_field(body, "filter", NULL);
-	json_t *list = filter.type == FIELD_ARRAY
-			       ? json_loadb(filter.text.ptr, filter.text.len, 0, NULL)
-			       : NULL;
-	json_t *one;
-	size_t i;
+	json_t *list = NULL;
+	const char *word;
 	int rc = 0;
 
-	if (filter.type != FIELD_NONE && !list)
-		rc = err_set(err, -EINVAL, "filter is not an array");
-	json_array_foreach(list, i,
-		one) if (!json_is_string(one) || strcmp(json_string_value(one), "ip") != 0) rc =
-		err_set(err, -EINVAL, "unknown value in Filter: only \"ip\" is known");
+	if (filter.type == FIELD_NONE)
+		return 0;
+	if (filter.type != FIELD_ARRAY || object_tree(&list, filter.text, err))
+		return err_set(err, -EINVAL, "filter is not an array that can be read");
+	for (size_t i = 0; !rc && i < json_array_size(list); i++) {
+		word = json_string_value(json_array_get(list, i));
+		if (!word || strcmp(word, "ip") != 0)
+			rc = err_set(err, -EINVAL, "unknown value in Filter: only \"ip\" is known");
+	}
 	json_decref(list);
 	return rc;
 }
@@ -677,6 +654,7 @@ static int api_read_body(struct call *call, struct span *hits, struct span text,
 {
 	struct object body;
 	struct err why;
+	size_t count;
 	int rc = 0;
 
 	if (object_read(&body, text, NULL, &why))
@@ -688,9 +666,10 @@ static int api_read_body(struct call *call, struct span *hits, struct span text,
 	if (rc)
 		return rc;
 	*hits = object_field(&body, "hits", NULL).text;
-	if (object_field(&body, "hits", NULL).type != FIELD_ARRAY || !count_elements(*hits))
+	count = object_field(&body, "hits", NULL).type == FIELD_ARRAY ? count_elements(*hits) : 0;
+	if (!count)
 		return err_set(err, -EINVAL, "no hits");
-	if (count_elements(*hits) > HITS_MOST)
+	if (count > HITS_MOST)
 		return err_set(
 			err, -EINVAL, "maximum amount of pageviews in one batch is %d", HITS_MOST);
 	return 0;

@@ -16,9 +16,10 @@ _Static_assert(UA_BRANDS_MOST <= EVENT_BRANDS_MOST && UA_HINT_MOST <= EVENT_HINT
 _Static_assert(CDN_REGION_MOST <= EVENT_REGION_MOST && CDN_CITY_MOST <= EVENT_CITY_MOST,
 	"a CDN's place fits");
 
-#define SCREEN_MOST    100000 /* px */
-#define DEPTH_MOST     16     /* of objects that are made flat; what lies deeper is left out */
-#define PROP_NAME_SIZE 512    /* a name beyond it is left out; field_props() refuses shorter ones */
+#define OLDEST_US      (946684800LL * US_PER_SECOND) /* 2000-01-01 */
+#define SCREEN_MOST    100000                        /* px */
+#define DEPTH_MOST     16  /* of objects that are made flat; what lies deeper is left out */
+#define PROP_NAME_SIZE 512 /* a name beyond it is left out; field_props() refuses shorter ones */
 
 void hit_init(struct hit *hit, const char *way)
 {
@@ -75,6 +76,18 @@ int hit_set_name(struct hit *hit, struct field name, struct err *err)
 		name.type = FIELD_TEXT;
 	rc = field_text(&text, name, EVENT_NAME_MOST, err);
 	return rc ? rc : field_name(&hit->ev, text, err);
+}
+
+int hit_set_time(struct hit *hit, int64_t ts_us, int64_t ahead_us, struct err *err)
+{
+	int64_t now = clock_now_us();
+
+	if (ts_us > now + ahead_us)
+		return err_set(err, -EINVAL, "in the future");
+	if (ts_us < OLDEST_US)
+		return err_set(err, -EINVAL, "before the year 2000");
+	hit->ev.ts_us = ts_us < now ? ts_us : now;
+	return 0;
 }
 
 int hit_set_url(struct hit *hit, struct span url, bool by_hash, struct err *err)
@@ -390,7 +403,8 @@ int batch_end(struct batch *batch, int rc, const struct client *client, struct e
 		rc = journal_wait(batch->in->journal, batch->ticket, err);
 	if (rc) {
 		intake_forget(&batch->tally);
-		if (batch->taken > 1) /* some may be of an earlier flush, and kept */
+		/* Of several some may be of an earlier flush, and kept. */
+		if (batch->taken > 1 || (batch->taken && rc == -EREMOTEIO))
 			http_drop(batch->req);
 		else
 			intake_answer_unavailable(batch->req, err);

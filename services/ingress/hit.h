@@ -38,6 +38,11 @@ void hit_read_headers(struct hit *hit, const struct http_request *req);
 /* Set the event's kind and name by the name it was sent with: field_name(). */
 int hit_set_name(struct hit *hit, struct field name, struct err *err) MUST_CHECK;
 
+/* Set when it happened, in µs of Unix time, as a caller with a key may. Clocks differ: what is
+ * ahead of now by at most ahead_us is of now. -EINVAL: it is further ahead, or before the year
+ * 2000. */
+int hit_set_time(struct hit *hit, int64_t ts_us, int64_t ahead_us, struct err *err) MUST_CHECK;
+
 /* Set page and campaign by the page's URL, which is cleaned: page_clean(). */
 int hit_set_url(struct hit *hit, struct span url, bool by_hash, struct err *err) MUST_CHECK;
 

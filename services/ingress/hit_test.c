@@ -1,4 +1,5 @@
 #include "lib/check.h"
+#include "lib/clock.h"
 #include "services/ingress/hit.h"
 
 #include <stdio.h>
@@ -181,9 +182,29 @@ static void only_what_is_above_0_was_earned(void **state)
 	assert_span(hit.ev.revenue, "");
 }
 
+static void a_time_is_between_the_year_2000_and_now(void **state)
+{
+	const int64_t oldest = 946684800LL * US_PER_SECOND, ahead = 5 * US_PER_SECOND;
+	int64_t now = clock_now_us();
+	struct err err = { 0 };
+
+	(void)state;
+	assert_int_equal(hit_set_time(&hit, oldest, ahead, &err), 0);
+	assert_int_equal(hit.ev.ts_us, oldest);
+	assert_int_equal(hit_set_time(&hit, oldest - 1, ahead, &err), -EINVAL);
+	assert_string_equal(err.msg, "before the year 2000");
+	assert_int_equal(hit_set_time(&hit, INT64_MIN, ahead, &err), -EINVAL);
+	assert_int_equal(hit.ev.ts_us, oldest);
+	assert_int_equal(hit_set_time(&hit, now + ahead, ahead, &err), 0);
+	assert_in_range(hit.ev.ts_us, now, clock_now_us());
+	assert_int_equal(hit_set_time(&hit, INT64_MAX, ahead, &err), -EINVAL);
+	assert_string_equal(err.msg, "in the future");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_time_is_between_the_year_2000_and_now),
 		cmocka_unit_test_setup_teardown(
 			a_page_is_a_url_or_what_stands_behind_a_host, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_page_that_is_none_is_refused, setup, teardown),

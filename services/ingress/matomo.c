@@ -19,9 +19,8 @@
 #define NAME_CHARS    120  /* of an event's name, as field_name() takes */
 #define NAME_SIZE     1024 /* two of them, of 4 bytes a character */
 #define ORIGIN_MOST   256
-#define AHEAD_MOST_US (60 * US_PER_SECOND) /* clocks differ; what is further ahead is an error */
-#define OLDEST_US     (946684800LL * US_PER_SECOND) /* 2000-01-01 */
-#define NO_CURRENCY   "XXX"                         /* ISO 4217's: Matomo's requests name none */
+#define AHEAD_MOST_US (60 * US_PER_SECOND)
+#define NO_CURRENCY   "XXX" /* ISO 4217's: Matomo's requests name none */
 
 /* The parameters of one event: of the URL, and of a form, which comes after it. */
 struct params {
@@ -79,7 +78,8 @@ static int read_site(struct sent *s, const struct intake *in, struct err *err)
 static int read_time(struct sent *s, struct err *err)
 {
 	struct span text = param(s->params, "cdt");
-	int64_t now = clock_now_us(), ts_us;
+	struct err why;
+	int64_t ts_us;
 	char utc[40];
 
 	if (!text.len)
@@ -91,11 +91,8 @@ static int read_time(struct sent *s, struct err *err)
 			return err_set(err, -EINVAL, "cdt is no time, as 2026-03-01 12:00:00");
 		ts_us *= US_PER_SECOND;
 	}
-	if (ts_us > now + AHEAD_MOST_US)
-		return err_set(err, -EINVAL, "cdt is in the future");
-	if (ts_us < OLDEST_US)
-		return err_set(err, -EINVAL, "cdt is before the year 2000");
-	s->hit.ev.ts_us = ts_us < now ? ts_us : now;
+	if (hit_set_time(&s->hit, ts_us, AHEAD_MOST_US, &why))
+		return err_set(err, -EINVAL, "cdt is %s", why.msg);
 	return 0;
 }
 
@@ -429,11 +426,16 @@ static void single(struct intake *in, struct http_request *req, const struct par
 static void bad_request(struct intake *in, struct http_request *req, const struct client *client,
 	const char *reason)
 {
-	struct tally tally = { 0 };
+	struct err ignored = { 0 };
+	struct batch batch;
+	struct hit unread;
 
-	intake_drop(in, &tally, DROPPED_INVALID, NULL, NULL, client);
-	intake_end(in, req, &tally, client);
-	http_answer_error(req, 400, "%s", reason);
+	hit_init(&unread, client->way);
+	unread.client = *client;
+	batch_begin(&batch, in, req);
+	batch_add_bad(&batch, &unread, NULL);
+	if (!batch_end(&batch, 0, client, &ignored))
+		http_answer_error(req, 400, "%s", reason);
 }
 
 /* --- many at once -------------------------------------------------------------------------------
@@ -449,11 +451,10 @@ static int read_element(struct params *params, struct span element, struct err *
 	params->query.count = params->form.count = 0;
 	if (element.ptr[0] == '{')
 		return object_read(&params->query, element, NULL, err);
-	json = json_loadb(element.ptr, element.len, JSON_DECODE_ANY, NULL);
-	if (!json_is_string(json)) {
-		json_decref(json);
+	json = element.ptr[0] == '"' ? json_loadb(element.ptr, element.len, JSON_DECODE_ANY, NULL)
+				     : NULL;
+	if (!json)
 		return err_set(err, -EINVAL, "is neither a text nor an object");
-	}
 	text = (struct span){ json_string_value(json), json_string_length(json) };
 	text = span_from(text, span_find(text, '?') + 1);
 	rc = object_read_query(

@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <yajl/yajl_parse.h>
 
+#include "lib/json.h"
 #include "lib/url.h"
 #include "lib/utf8.h"
 
@@ -171,6 +172,16 @@ int object_skip(struct span json, size_t *used, struct err *err)
 	return read_value(&r, used, err);
 }
 
+int object_tree(json_t **out, struct span json, struct err *err)
+{
+	*out = NULL;
+	if (!json_fits(json, OBJECT_TREE_VALUES))
+		return err_set(err, -EINVAL, "has more than %d levels or %d values",
+			JSON_LEVELS_MOST, OBJECT_TREE_VALUES);
+	*out = json_loadb(json.ptr, json.len, 0, NULL);
+	return *out ? 0 : err_set(err, -EINVAL, "is not valid JSON");
+}
+
 static struct span skip_blanks(struct span text)
 {
 	while (text.len && text.ptr[0] && strchr(" \t\r\n", text.ptr[0]))
@@ -204,13 +215,18 @@ int object_array_next(struct object_array *array, struct span *element, struct e
 /* Decode part to the end of the *len bytes of buf, where there is room: it never becomes longer. */
 static struct span part_decode(char *buf, size_t *len, struct span part)
 {
-	char raw[OBJECT_QUERY_MOST];
-	struct span text = url_decode(raw, part, true);
+	char *at = buf + *len;
+	struct span text = url_decode(at, part, true);
+	size_t i = 0, n;
 
-	for (size_t i = 0; i < text.len; i++)
-		if ((unsigned char)raw[i] < ' ' || raw[i] == 0x7f)
-			raw[i] = ' ';
-	text = utf8_clean(buf + *len, text.len, text);
+	for (; i < text.len; i += n) {
+		n = utf8_char_len(span_from(text, i));
+		if ((unsigned char)at[i] < ' ' || at[i] == 0x7f)
+			at[i] = ' ';
+		else if (!n)
+			at[i] = '?';
+		n = n ? n : 1;
+	}
 	*len += text.len;
 	return text;
 }

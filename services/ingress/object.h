@@ -4,6 +4,7 @@
 #ifndef FOOTFALL_OBJECT_H
 #define FOOTFALL_OBJECT_H
 
+#include <jansson.h>
 #include <stdbool.h>
 
 #include "lib/err.h"
@@ -44,6 +45,11 @@ int object_read(struct object *out, struct span json, size_t *used, struct err *
 
 /* Look at the JSON value at the start of json, of any type, and leave it as it is. -EBADMSG. */
 int object_skip(struct span json, size_t *used, struct err *err) MUST_CHECK;
+
+/* A tree of what is nested, yours, for jansson's functions. -EINVAL: it has more than so many
+ * values or JSON_LEVELS_MOST levels (lib/json.h), or is not JSON. */
+#define OBJECT_TREE_VALUES 1000
+int object_tree(json_t **out, struct span json, struct err *err) MUST_CHECK;
 
 /* A JSON array as it came from outside, of which nothing has been stepped over: { .rest = json }.
  */

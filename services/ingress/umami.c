@@ -139,12 +139,12 @@ static const char *read_data(struct sent *s, const struct object *payload, struc
 
 	if (field_text(&tag, object_field(payload, "tag", NULL), SIZE_MAX, err))
 		return "tag";
-	if (field.type == FIELD_OBJECT)
-		data = json_loadb(field.text.ptr, field.text.len, 0, NULL);
-	if (field.type != FIELD_NONE && !data) {
+	if (field.type != FIELD_NONE && field.type != FIELD_OBJECT) {
 		err_set(err, -EINVAL, "is not an object that can be read");
 		return "data";
 	}
+	if (field.type == FIELD_OBJECT && object_tree(&data, field.text, err))
+		return "data";
 	flat = json_object();
 	hit_add_prop(flat, "tag", tag);
 	hit_add_flat(flat, data);
@@ -187,13 +187,13 @@ static const char *read_performance(struct sent *s, const struct object *payload
 	for (size_t i = 0; !bad && i < sizeof vitals / sizeof *vitals; i++) {
 		struct field field = object_field(payload, vitals[i], NULL);
 		double most = strcmp(vitals[i], "cls") != 0 ? VITAL_MS_MOST : SHIFT_MOST;
-		json_t *value;
+		json_t *value = NULL;
 
 		if (field.type == FIELD_NONE)
 			continue;
-		value = json_loadb(field.text.ptr, field.text.len, JSON_DECODE_ANY, NULL);
-		if (field.type != FIELD_NUMBER || !value || json_number_value(value) < 0 ||
-			json_number_value(value) > most) {
+		if (field.type == FIELD_NUMBER)
+			value = json_loadb(field.text.ptr, field.text.len, JSON_DECODE_ANY, NULL);
+		if (!value || json_number_value(value) < 0 || json_number_value(value) > most) {
 			err_set(err, -EINVAL, "is not a number from 0 to %.0f", most);
 			bad = vitals[i];
 		}
@@ -426,6 +426,16 @@ static int batch_look(struct span text, size_t *count, struct err *err)
 	return more;
 }
 
+/* It counts as one event that cannot be read. */
+static void batch_look_bad(struct batch *batch, const struct client *client)
+{
+	struct hit unread;
+
+	hit_init(&unread, client->way);
+	unread.client = *client;
+	batch_add_bad(batch, &unread, NULL);
+}
+
 /* Take each event of an array that was looked at. Yours: those that were not processed. *cache: the
  * first token, yours, or NULL. */
 static json_t *batch_take(struct batch *batch, const char *way, struct span text, json_t **cache,
@@ -466,7 +476,7 @@ void umami_batch(struct http_request *req, void *service)
 	batch_begin(&batch, in, req);
 	looked = batch_look(text, &count, &err);
 	if (looked)
-		intake_drop(in, &batch.tally, DROPPED_INVALID, NULL, NULL, &client);
+		batch_look_bad(&batch, &client);
 	else
 		details = batch_take(&batch, client.way, text, &cache, &rc, &err);
 	bad = json_array_size(details);

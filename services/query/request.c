@@ -5,6 +5,10 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "lib/json.h"
+
+#define VALUES_MOST 4000 /* of a body */
+
 /* A key of an object: who reads its value (NULL when absent) into the request. */
 struct key {
 	const char *name;
@@ -345,10 +349,14 @@ int request_parse(struct request *out, struct span body, struct err *err)
 		{ "filters", read_filters }, { "order_by", read_order },
 		{ "include", read_include }, { "pagination", read_pagination }, { 0 } };
 	json_error_t bad;
-	json_t *object = json_loadb(body.ptr, body.len, JSON_REJECT_DUPLICATES, &bad);
+	json_t *object;
 	int rc;
 
 	*out = (struct request){ 0 };
+	if (!json_fits(body, VALUES_MOST))
+		return err_set(err, -EINVAL, "the body has more than %d levels or %d values",
+			JSON_LEVELS_MOST, VALUES_MOST);
+	object = json_loadb(body.ptr, body.len, JSON_REJECT_DUPLICATES, &bad);
 	if (json_is_object(object))
 		rc = keys_read(out, object, "", keys, err);
 	else if (object)

@@ -1,9 +1,12 @@
 // What comes over a port without the door before it: a service goes on whatever that is.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import fs from 'node:fs';
 import net from 'node:net';
 import { after, afterEach, before, test } from 'node:test';
 import { startParts } from '../parts/proof.js';
+import { once as ask, post } from '../parts/visitors.js';
+import { note } from './harness.js';
 
 let stack;
 
@@ -39,4 +42,40 @@ test('what is no whole HTTP request is refused, and ends no service', async () =
         assert.match(await answerTo(bytes, port), /^($|HTTP\/1\.1 [45]\d\d )/, `${service.name}: ${JSON.stringify(bytes.slice(0, 50))}`);
   assert.deepEqual(services.map((service) => service.child?.pid), pids, 'each is the same process');
   for (const service of services) assert.ok(await service.ready());
+});
+
+// Each of few bytes, but of many levels, or of many small values.
+const DEEP = `${'['.repeat(2000)}${']'.repeat(2000)}`;
+const flat = (bytes) => `[${'[],'.repeat(bytes / 3)}[]]`;
+
+test('JSON of many levels, or of many small values, ends no service and leaves the ingress under 30 MB', async () => {
+  const ingress = stack.ingress('ingress-json', 10, { FOOTFALL_JOURNAL_DIR: stack.folder('json') });
+  const query = stack.query('query-json', 30), people = stack.console('console-json', 31);
+  const services = [ingress, query, people];
+  await stack.running(...services);
+  const pids = services.map((service) => service.pid);
+  const { domain, property_id: website } = stack.sites[0], key = { Authorization: `Bearer ${stack.key}` };
+  const text = (json) => JSON.stringify(`{"a":${json}}`);
+  const page = (more) => `{"n":"pageview","u":"https://${domain}/",${more}}`;
+  const umami = (type, more) => `{"type":"${type}","payload":{"website":"${website}","url":"/",${more}}}`;
+  for (const [what, json, large] of [['deep', DEEP, DEEP], ['flat', flat(60000), flat(2e6)]]) {
+    const cases = [
+      ['/api/event', page(`"p":{"a":${json}}`), 400], ['/api/event', page(`"md":{"a":${json}}`), 202], ['/api/event', page(`"p":${text(json)}`), 202],
+      ['/api/event', page(`"$":${text(json)}`), 202],
+      ['/api/send', umami('event', `"data":{"a":${json}}`), 400], ['/api/send', umami('identify', `"data":{"a":${json}}`), 400],
+      ['/api/send', umami('performance', `"lcp":${json}`), 400], ['/api/batch', `[${umami('event', `"data":{"a":${json}}`)}]`, 200],
+      ['/matomo.php', `{"requests":[${large}]}`, 200], ['/matomo.php', `{"requests":[{"idsite":${large}}]}`, 200],
+      ['/api/v0/count', `{"hits":[{"path":"/"}],"filter":${large}}`, 400, key], ['/api/v0/count', `{"hits":[{"path":${large}}]}`, 400, key],
+      ['/api/v1/events', `[{"name":"pageview","url":"/","domain":"${domain}","props":{"a":${large}}}]`, 200, key],
+    ];
+    for (const [path, body, status, headers] of cases)
+      assert.equal((await ask(ingress.http, post(path, headers, body))).status, status, `${what} ${path} ${body.slice(0, 120)}`);
+    await Promise.all(Array.from({ length: 200 }, () => ask(ingress.http, post('/api/event', {}, page(`"p":{"a":${json}}`)))));
+    assert.equal((await ask(query.http, post('/api/v2/query', { ...key, 'Content-Type': 'application/json' }, `{"a":${json.length < 9000 ? json : flat(9000)}}`))).status, 400);
+    assert.equal((await ask(people.http, post('/api/login', { 'Content-Type': 'application/json' }, `{"a":${json.length < 9000 ? json : flat(9000)}}`))).status, 400);
+  }
+  const resident = Number(/VmRSS:\s*(\d+) kB/.exec(fs.readFileSync(`/proc/${ingress.pid}/status`, 'utf8'))[1]) * 1024 / 1e6;
+  note(`ingress after JSON of many levels and values: VmRSS ${resident.toFixed(1)} MB`);
+  assert.ok(resident < 30);
+  assert.deepEqual(services.map((service) => service.child?.pid), pids, 'each is the same process');
 });

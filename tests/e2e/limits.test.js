@@ -11,7 +11,7 @@ import { until } from '../parts/until.js';
 import { batch, isTaken, pageView, post } from '../parts/visitors.js';
 import { run } from './harness.js';
 
-const DOMAINS = ['address', 'network', 'site', 'beside', 'third', 'keyed', 'proxy'].map((name) => `${name}.example`);
+const DOMAINS = ['address', 'network', 'goatcounter', 'site', 'beside', 'third', 'keyed', 'proxy'].map((name) => `${name}.example`);
 const BURST = 20, MOST = 2000;
 const ADDRESS = { FOOTFALL_LIMIT_ADDRESS: '1', FOOTFALL_LIMIT_ADDRESS_BURST: String(BURST), FOOTFALL_LIMIT_SITE: '0' };
 const SITE = { FOOTFALL_LIMIT_SITE: '1', FOOTFALL_LIMIT_SITE_BURST: String(BURST), FOOTFALL_LIMIT_ADDRESS: '0' };
@@ -79,8 +79,10 @@ test('an address that floods is answered 429 with Retry-After, others are not, a
   assert.ok(sent.accepted.length >= BURST, 'a burst is taken');
   assertLimited(sent.last);
   let refused = 1;
-  const bad = async () => (await connection.ask(post('/api/event', { 'X-Forwarded-For': '203.0.113.1' }, '{}'))).status === 429;
-  assert.ok(await until(bad, { every: 0 }), 'also when it cannot be read');
+  for (const [path, body] of [['/api/event', '{}'], ['/api/send', '{}'], ['/api/batch', '{}'], ['/api/batch', '[{}]'], ['/matomo.php', '{}'], ['/matomo.php', '{"requests":[1]}'], ['/matomo.php', 'rec=1'], ['/count', 'x']]) {
+    const bad = async () => (await connection.ask(post(path, { 'X-Forwarded-For': '203.0.113.1' }, body))).status === 429;
+    assert.ok(await until(bad, { every: 0 }), `also when it cannot be read: ${path} ${body}`);
+  }
   for (const address of ['203.0.113.2', '2001:db8::1'])
     assert.ok(isTaken(await from(address, site, `/flood-of-${address}`)), 'others are taken');
   const script = await connection.ask(`GET /js/${site.property_id}.js HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: 203.0.113.1\r\n\r\n`);
@@ -97,6 +99,22 @@ test('an address that floods is answered 429 with Retry-After, others are not, a
   assert.deepEqual(report.total, { rate: refused }, 'each 429 is counted');
   assert.ok(report.samples.some((sample) => sample.reason === 'rate' && sample.path.startsWith('/flood-')));
   assert.ok(!JSON.stringify(report).includes('203.0.113'), 'without the address');
+});
+
+test("GoatCounter's /count is answered 429 with Retry-After alone, and JSON: its X-Rate-Limit-Limit, -Remaining and -Reset, and its limit of 4 a second, are not ours", async () => {
+  const ingress = await start('goatcounter', ADDRESS), site = sites.goatcounter;
+  const count = (path) => connection.ask(`GET /${site.property_id}/count?p=${path} HTTP/1.1\r\nHost: test\r\nUser-Agent: Firefox\r\nX-Forwarded-For: 203.0.113.3\r\n\r\n`);
+  const sent = { prefix: '/goat-', accepted: [], refused: [] };
+  while (!sent.refused.length && sent.accepted.length < MOST) {
+    const path = `/goat-${sent.accepted.length}`;
+    sent.last = await count(path);
+    sent[sent.last.status === 200 ? 'accepted' : 'refused'].push(path);
+  }
+  assert.ok(sent.accepted.length >= BURST, 'a burst is taken');
+  assertLimited(sent.last);
+  assert.doesNotMatch(sent.last.head, /\r\n(x-rate-limit|x-goatcounter)/i);
+  assert.match(header(sent.last, 'content-type'), /^application\/json/);
+  await proveDelivered(stack, sent, [ingress]);
 });
 
 test('a network of 64 bits is one address, and another is another', async () => {

@@ -81,11 +81,16 @@ test('each 2xx follows an fdatasync that began after that event was written', as
   note(`${count} events were answered after ${syncs.length} syncs, at most ${mostInOne} at one`);
 });
 
-for (const [what, call, error] of [['fdatasync', 'fdatasync', 'EIO'], ['write', 'pwrite64', 'ENOSPC']]) {
-  test(`after a failed ${what} who waits is answered 503, nothing is taken any more, and none of it is counted`, async () => {
+const FAILURES = [
+  ['fdatasync', 'who waits is answered 503', 'fdatasync:error=EIO'], ['write', 'who waits is answered 503', 'pwrite64:error=ENOSPC'],
+  ['fdatasync of what cannot be cut off', 'who waits gets no answer', 'fdatasync:error=EIO', ['ftruncate:error=EIO']],
+];
+for (const [what, then, first, others = []] of FAILURES) {
+  test(`after a failed ${what} ${then}, nothing is taken any more, and none of it is counted`, async () => {
     if (!mayTrace()) return;
-    const prefix = `/failed-${what}-`, env = { FOOTFALL_JOURNAL_DIR: stack.folder(what) };
-    const failing = stack.ingress(`ingress-failed-${what}`, 11, env, traced({ calls: [call], inject: [`${call}:error=${error}:when=${FAILS_FROM}+`] }));
+    const name = what.replaceAll(' ', '-'), prefix = `/failed-${name}-`, env = { FOOTFALL_JOURNAL_DIR: stack.folder(name) };
+    const inject = [`${first}:when=${FAILS_FROM}+`, ...others];
+    const failing = stack.ingress(`ingress-failed-${name}`, 11, env, traced({ calls: inject.map((one) => one.split(':')[0]), inject }));
     await stack.running(failing);
     const visitors = stack.visitors([failing], { connections: CONNECTIONS, site, prefix });
     assert.ok(await until(() => visitors.refused.length, { every: 1 }), 'some were answered 503');
@@ -98,8 +103,8 @@ for (const [what, call, error] of [['fdatasync', 'fdatasync', 'EIO'], ['write', 
     assert.ok(visitors.accepted.length, 'some were accepted before');
     assert.match(failing.said(), /"msg":"ingress: the journal takes nothing any more"/);
 
-    const ingress = stack.ingress(`ingress-after-${what}`, 12, env);
-    const worker = stack.worker(`worker-after-${what}`, 20, [ingress.link]);
+    const ingress = stack.ingress(`ingress-after-${name}`, 12, env);
+    const worker = stack.worker(`worker-after-${name}`, 20, [ingress.link]);
     await stack.running(ingress, worker);
     await proveDelivered(stack, visitors, [ingress]);
     const rows = await stack.stored(`${prefix}afterwards-`);
