@@ -33,8 +33,8 @@ shared   := $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_test.c,$(wildcard lib/*.c
 objects_of = $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_test.c,$(wildcard services/$(1)/*.c)))
 unit_tests := $(patsubst %.c,$(BUILD)/%,$(filter %_test.c,$(sources)))
 
-.PHONY: all help run up down reset test test-long test-compose images chaos unit lint format web install clean \
-	bench bench-ingest bench-drain bench-backlog bench-apply bench-stall bench-enrich
+.PHONY: all help run up down reset test test-long test-compose images chaos unit lint format web install \
+	clean bench bench-ingest bench-drain bench-backlog bench-apply bench-stall bench-enrich
 .DEFAULT_GOAL := help
 
 help: ## list the targets

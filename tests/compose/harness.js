@@ -93,7 +93,7 @@ export class Compose {
   // psql in a database's container, over TCP and as a role of ours: {code, stdout, stderr}. It goes on after errors.
   async psql(database, role, text) {
     const [container] = await this.containers(`db-${database}`);
-    return run('docker', ['exec', '-i', '-e', 'PGPASSWORD', container, '/usr/lib/postgresql/15/bin/psql', '-XAtqw', '-F', '\t',
+    return run('docker', ['exec', '-i', '-e', 'PGPASSWORD', container, 'psql', '-XAtqw', '-F', '\t',
       '-h', '127.0.0.1', '-U', `footfall_${role}`, `footfall_${database}`], { input: text, env: { PGPASSWORD: this.password(role) } });
   }
 
