@@ -241,7 +241,7 @@ test('what is left over and killed in the container of a database does not distu
 
 test('our services stay under 30 MB resident', async () => {
   const used = await stack.docker('stats', '--no-stream', '--format', '{{.Name}} {{.MemUsage}}', ...(await everyContainer()).map(([, id]) => id));
-  for (const line of used.trim().split('\n').sort()) note(`memory of ${line.replace(`${stack.project}_`, '')}`);
+  for (const line of used.trim().split('\n').sort()) note(`memory of ${line.slice(stack.project.length + 1)}`);
   for (const [service, id] of await everyContainer()) {
     const { stdout } = await stack.shell(id, 'cat /proc/1/status');
     const kib = (name) => Number(stdout.match(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm'))[1]);
