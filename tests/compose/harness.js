@@ -139,7 +139,7 @@ export class Compose {
       fs.writeFileSync(path.join(logs, `${this.project}.log`), say('logs', '--no-color').stdout ?? '');
     }
     say('kill');
-    say('down', '-v', '--remove-orphans', '-t', '1');
+    say('--profile', 'cli', 'down', '-v', '--remove-orphans', '-t', '1'); // v2 leaves the volumes of other profiles
     fs.rmSync(this.home, { recursive: true, force: true });
     alive.delete(this);
   }
