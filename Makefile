@@ -35,8 +35,8 @@ objects_of = $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_test.c,$(wildcard servic
 tracker  := build/tracker/footfall.js
 unit_tests := $(patsubst %.c,$(BUILD)/%,$(filter %_test.c,$(sources)))
 
-.PHONY: all help run up down reset test test-long chaos unit lint format web install clean \
-	bench bench-ingest bench-drain bench-backlog bench-apply bench-stall bench-enrich
+.PHONY: all help run up down reset test test-long test-compose images chaos unit lint format web install \
+	clean bench bench-ingest bench-drain bench-backlog bench-apply bench-stall bench-enrich
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -66,6 +66,14 @@ test: ## install what is missing and prove the product
 test-long: ## prove what takes longer
 	@deploy/install test
 	@tests/run long
+
+images: ## build the images for compose/, as footfall/NAME:VERSION, and print their sizes
+	@deploy/install images
+	@deploy/images/build
+
+test-compose: ## build the images and prove that they work together, with a Docker engine of its own if there is none
+	@deploy/install compose
+	@tests/compose/run
 
 chaos: ## kill everything at random and count what is left (ROUNDS=3 SEED=random)
 	@deploy/install test

@@ -2,10 +2,8 @@
 # The private PostgreSQL cluster: made once, reached by TCP on loopback with a password only (a socket's
 # path may have 107 bytes, a home more).
 
-# shellcheck disable=SC2034 # become() uses it
-postgres_options=(-c "port=$((port + 44))" -c listen_addresses=127.0.0.1 -c unix_socket_directories=
-	-c shared_buffers=64MB -c max_connections=60 -c max_locks_per_transaction=256 -c max_wal_size=512MB -c wal_compression=on
-	-c "log_line_prefix=%m [%p] %q%u@%d " -c fsync=on -c full_page_writes=on -c synchronous_commit=on)
+postgres_options+=(-c "port=$((port + 44))" -c listen_addresses=127.0.0.1 -c unix_socket_directories=
+	-c shared_buffers=64MB -c max_connections=60)
 
 superuser() { # psql as the cluster's superuser
 	PGPASSWORD=$(<"$home/secrets/superuser") PGCONNECT_TIMEOUT=5 "$pg_bin/psql" -X -q -v ON_ERROR_STOP=1 \
@@ -29,9 +27,8 @@ cluster_make() {
 	rm -rf "$home/pg.new"
 	mkdir -m 700 "$home/pg.new"
 	[ ${#as[@]} -eq 0 ] || chown "$user:$user" "$home/pg.new"
-	"${as[@]}" "$pg_bin/initdb" -D "$home/pg.new" -U postgres --pwfile="$home/secrets/superuser" \
-		--auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 --data-checksums \
-		>"$home/log/initdb.log" 2>&1 </dev/null || fail initdb
+	"${as[@]}" "$pg_bin/initdb" -D "$home/pg.new" "${initdb_options[@]}" --pwfile="$home/secrets/superuser" \
+		--auth=scram-sha-256 >"$home/log/initdb.log" 2>&1 </dev/null || fail initdb
 	mv -T "$home/pg.new" "$home/pg"
 }
 
@@ -55,18 +52,6 @@ cluster_wait() {
 }
 
 cluster_roles() {
-	local role db
-	{
-		echo "set log_min_error_statement = panic;" # no password in a log
-		cat "$root/deploy/schema/roles.sql"
-		for role in "${role_names[@]}"; do # hexadecimal: needs no quoting
-			echo "alter role footfall_$role login password '$(<"$home/secrets/$role.password")';"
-		done
-		for db in app metrics; do
-			echo "select 'create database footfall_$db owner footfall_owner' where not exists (select from pg_database where datname = 'footfall_$db') \\gexec"
-			echo "revoke all on database footfall_$db from public;"
-		done
-		echo "grant connect on database footfall_app to footfall_ingress, footfall_worker, footfall_query, footfall_console;"
-		echo "grant connect on database footfall_metrics to footfall_worker, footfall_query, footfall_console;"
-	} | superuser postgres >"$home/log/roles.log" 2>&1 || fail roles
+	cluster_sql "$root/deploy/schema" "$home/secrets" app metrics |
+		superuser postgres >"$home/log/roles.log" 2>&1 || fail roles
 }

@@ -21,7 +21,6 @@ home=$(realpath -ms -- "${FOOTFALL_HOME:-$root/.run}")
 app_url=${FOOTFALL_APP_URL:-http://localhost:$port}
 bin=$root/build/bin
 pg_bin=/usr/lib/postgresql/$POSTGRES_MAJOR/bin
-role_names=(owner ingress worker query console)
 # What of the repository the running services read.
 read_by_services=("$bin" "$root/build/web" "$root/services/tracker" "$root/deploy/schema"
 	"$root/deploy/lists" "$root/node_modules/@tryghost" "$root/node_modules/crawler-user-agents"

@@ -128,19 +128,21 @@ static json_t *sites_of(struct report *r, PGconn *app, PGconn *metrics)
 	return sites;
 }
 
+/* at: a port of this machine, or "host:port". */
 static void ask_service(
-	struct report *r, struct http_client *http, struct span name, struct span port)
+	struct report *r, struct http_client *http, struct span name, struct span at)
 {
+	const char *host = span_find(at, ':') < at.len ? "" : "127.0.0.1:";
 	json_t *services = json_object_get(r->root, "services"), *one;
 	struct http_answer answer = { 0 };
 	struct err err = { 0 };
-	char url[64], says[200];
+	char url[256], says[200];
 	bool ready;
 
-	snprintf(url, sizeof url, "http://127.0.0.1:%.*s/readyz", (int)port.len, port.ptr);
+	snprintf(url, sizeof url, "http://%s%.*s/readyz", host, (int)at.len, at.ptr);
 	ready = !http_client_get(http, url, &answer, &err) && answer.status == 200;
 	if (!answer.status)
-		snprintf(says, sizeof says, "no answer on port %.*s", (int)port.len, port.ptr);
+		snprintf(says, sizeof says, "no answer at %s%.*s", host, (int)at.len, at.ptr);
 	else
 		snprintf(says, sizeof says, "%.*s", (int)span_trim(answer.body).len,
 			span_trim(answer.body).ptr);
@@ -150,7 +152,7 @@ static void ask_service(
 	json_array_append_new(services, one);
 }
 
-/* "ingress-0=8130,worker-0=8140,…" */
+/* "ingress-0=8130,worker-0=worker:8050,…" */
 static void ask_listed(struct report *r, struct http_client *http, const char *list)
 {
 	struct span rest = span_of(list);
@@ -382,7 +384,7 @@ const struct command status_commands[] = {
 		"Exit 1 when a database or a service is not ready. The services' admin ports "
 		"follow\n"
 		"from FOOTFALL_PORT, FOOTFALL_INGRESSES and FOOTFALL_WORKERS, or are listed in\n"
-		"FOOTFALL_ADMIN_PORTS, as in \"ingress-0=8130,worker-0=8140,query=8150\".",
+		"FOOTFALL_ADMIN_PORTS, as in \"ingress-0=8130,worker-0=8140,query=other:8050\".",
 		status, { { NULL } } },
 	{ NULL },
 };
