@@ -31,7 +31,7 @@ function assertAnswer(answer, status, text, { dropped } = {}) {
   assert.equal(answer.headers['content-type'], 'text/plain; charset=utf-8');
   assert.equal(answer.headers['access-control-allow-origin'], '*');
   assert.equal(answer.headers['access-control-allow-credentials'], undefined);
-  assert.equal(answer.headers['access-control-expose-headers'], 'x-footfall-dropped, x-plausible-dropped');
+  assert.equal(answer.headers['access-control-expose-headers'], 'x-footfall-dropped, x-plausible-dropped, retry-after');
   assert.equal(answer.headers['set-cookie'], undefined);
   assert.equal(answer.headers['x-plausible-dropped'], dropped?.count);
   assert.equal(answer.headers['x-footfall-dropped'], dropped?.reason);
