@@ -24,6 +24,7 @@
 #define GZIP_WINDOW          (16 + MAX_WBITS) /* zlib.h: 16 more for gzip's header alone */
 #define LARGE_BODIES_AT_ONCE 2 /* of at most a few MiB each, so that memory stays bounded */
 #define LARGE_BODY_WAIT_S    2 /* for one of them to end; then the client is to come again */
+#define DISCARD_MOST         (4 << 20) /* bytes of a body that is refused */
 
 struct http_server {
 	struct mg_context *ctx;
@@ -291,9 +292,23 @@ int http_read_packed_body(struct http_request *req, size_t most, struct span *bo
 	return rc;
 }
 
+/* Who is still sending reads the answer only then: a connection that is closed before is reset. */
+static void body_discard(struct http_request *req)
+{
+	size_t left = DISCARD_MOST;
+	char scrap[8192];
+	int n;
+
+	while (left &&
+		(n = mg_read(req->conn, scrap, left < sizeof scrap ? left : sizeof scrap)) > 0)
+		left -= (size_t)n;
+}
+
 void http_answer_no_body(struct http_request *req, int rc, size_t most)
 {
-	if (rc != -EINVAL && rc != -EPIPE) /* it is not read */
+	bool unread = rc != -EINVAL && rc != -EPIPE;
+
+	if (unread)
 		mg_disable_connection_keep_alive(req->conn);
 	if (rc == -ENOTSUP) {
 		http_add_header(req, "Accept-Encoding", "gzip"); /* RFC 9110, section 15.5.16 */
@@ -310,6 +325,8 @@ void http_answer_no_body(struct http_request *req, int rc, size_t most)
 	} else {
 		http_answer_error(req, 400, "the body was cut short");
 	}
+	if (unread)
+		body_discard(req);
 }
 
 int http_body(struct http_request *req, size_t most, struct span *body)
