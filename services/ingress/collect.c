@@ -15,11 +15,7 @@
 void collect_preflight(struct http_request *req, void *service)
 {
 	(void)service;
-	http_add_header(req, "Access-Control-Allow-Origin", "*");
-	http_add_header(req, "Access-Control-Allow-Methods", "POST, OPTIONS");
-	http_add_header(req, "Access-Control-Allow-Headers", "*");
-	http_add_header(req, "Access-Control-Max-Age", "86400");
-	http_answer(req, 204, "", SPAN(""));
+	intake_answer_preflight(req, "POST, OPTIONS");
 }
 
 /* Answer 400 in Plausible's shape: {"errors": {field: [reason]}}. */

@@ -393,18 +393,10 @@ static void count_read(struct intake *in, struct http_request *req, struct hit *
 void goatcounter_count(struct http_request *req, void *service)
 {
 	struct intake *in = service;
-	struct err err = { 0 };
 	struct hit hit;
 
-	intake_allow_any_origin(req);
-	if (span_equals(http_method(req), SPAN("HEAD"))) { /* who asks so shows no page */
-		image_answer(req, 200);
+	if (!image_begin(in, req))
 		return;
-	}
-	if (snapshot_ready(in->snapshot, &err)) {
-		intake_answer_unavailable(req, &err);
-		return;
-	}
 	hit_init(&hit, COUNT_PATH);
 	hit_read_headers(&hit, req);
 	hit.client.origin = image_origin(req);

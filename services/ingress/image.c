@@ -8,6 +8,22 @@ static const char gif[] = "GIF89a\1\0\1\0\x80\1\0\0\0\0\xff\xff\xff!\xf9\4\1\n\0
 			  "\0\0\2\2L\1\0;";
 _Static_assert(sizeof gif - 1 == 43, "43 bytes");
 
+bool image_begin(struct intake *in, struct http_request *req)
+{
+	struct err err = { 0 };
+
+	intake_allow_any_origin(req);
+	if (span_equals(http_method(req), SPAN("HEAD"))) {
+		image_answer(req, 200);
+		return false;
+	}
+	if (snapshot_ready(in->snapshot, &err)) {
+		intake_answer_unavailable(req, &err);
+		return false;
+	}
+	return true;
+}
+
 void image_answer(struct http_request *req, int status)
 {
 	http_add_header(req, "Cache-Control", "no-store");

@@ -3,7 +3,11 @@
 #ifndef FOOTFALL_IMAGE_H
 #define FOOTFALL_IMAGE_H
 
-#include "lib/http.h"
+#include "services/ingress/intake.h"
+
+/* Begin a request for one, whose answer any page may read. False: it is answered, for HEAD, by
+ * which nobody shows a page, or because nothing can be taken now. */
+bool image_begin(struct intake *in, struct http_request *req) MUST_CHECK;
 
 /* Answer with the smallest GIF there is, 43 bytes and transparent, which nobody may keep. */
 void image_answer(struct http_request *req, int status);

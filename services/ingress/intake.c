@@ -291,3 +291,12 @@ void intake_allow_any_origin(struct http_request *req)
 	http_add_header(req, "Access-Control-Expose-Headers",
 		"x-footfall-dropped, x-plausible-dropped, retry-after");
 }
+
+void intake_answer_preflight(struct http_request *req, const char *methods)
+{
+	http_add_header(req, "Access-Control-Allow-Origin", "*");
+	http_add_header(req, "Access-Control-Allow-Methods", methods);
+	http_add_header(req, "Access-Control-Allow-Headers", "*");
+	http_add_header(req, "Access-Control-Max-Age", "86400");
+	http_answer(req, 204, "", SPAN(""));
+}

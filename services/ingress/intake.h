@@ -112,6 +112,8 @@ void intake_answer_unavailable(struct http_request *req, const struct err *err);
 
 /* Headers that let any page's script read the answer. Never with credentials. */
 void intake_allow_any_origin(struct http_request *req);
+/* Answer a preflight: a day long any page's script may send by these methods, with any header. */
+void intake_answer_preflight(struct http_request *req, const char *methods);
 
 /* POST /api/event and its preflight. */
 void collect_event(struct http_request *req, void *intake);

@@ -77,18 +77,10 @@ void pixel_get(struct http_request *req, void *service)
 {
 	struct span name = span_from(http_path(req), sizeof PREFIX - 1);
 	struct intake *in = service;
-	struct err err = { 0 };
 	struct site site;
 
-	intake_allow_any_origin(req);
-	if (span_equals(http_method(req), SPAN("HEAD"))) { /* who asks so shows no page */
-		image_answer(req, 200);
+	if (!image_begin(in, req))
 		return;
-	}
-	if (snapshot_ready(in->snapshot, &err)) {
-		intake_answer_unavailable(req, &err);
-		return;
-	}
 	/* By its id only, as the script. */
 	if (name.len != PROPERTY_ID_SIZE - 1 + sizeof SUFFIX - 1 ||
 		!span_ends_with(name, SPAN(SUFFIX)) ||

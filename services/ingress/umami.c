@@ -36,11 +36,7 @@ struct reply {
 void umami_preflight(struct http_request *req, void *service)
 {
 	(void)service;
-	http_add_header(req, "Access-Control-Allow-Origin", "*");
-	http_add_header(req, "Access-Control-Allow-Methods", "GET, DELETE, POST, PUT");
-	http_add_header(req, "Access-Control-Allow-Headers", "*");
-	http_add_header(req, "Access-Control-Max-Age", "86400");
-	http_answer(req, 204, "", SPAN(""));
+	intake_answer_preflight(req, "GET, DELETE, POST, PUT");
 }
 
 static struct reply reply_error(int status, const char *code, const char *message)
