@@ -4,6 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { execFile, execFileSync, spawnSync } from 'node:child_process';
+import crypto from 'node:crypto';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import http from 'node:http';
@@ -56,18 +57,20 @@ function portIsFree(port) {
   });
 }
 
+// Two tests that run at once (tests/run) look in lanes of their own.
 export async function freePortBlock() {
+  const lane = process.env.FOOTFALL_TEST_LANE ? Number(process.env.FOOTFALL_TEST_LANE) : crypto.randomInt(2);
   for (let tries = 0; tries < 200; tries++) {
-    const first = 20000 + Math.floor(Math.random() * 100) * 100;
+    const first = 20000 + (crypto.randomInt(50) * 2 + lane) * 100;
     const free = await Promise.all([0, 10, 11, 20, 30, 40, 41, 42, 44, 50, 60, 70, 71].map((n) => portIsFree(first + n)));
     if (free.every(Boolean)) return first;
   }
   throw new Error(`no block of ${PORTS} free ports`);
 }
 
-export function request(url, { method = 'GET', headers = {}, body } = {}) {
+export function request(url, { method = 'GET', headers = {}, body, localAddress } = {}) {
   return new Promise((resolve, reject) => {
-    const sent = http.request(url, { method, headers: { ...(body !== undefined && { 'Content-Length': Buffer.byteLength(body) }), ...headers }, agent: false });
+    const sent = http.request(url, { method, headers: { ...(body !== undefined && { 'Content-Length': Buffer.byteLength(body) }), ...headers }, agent: false, localAddress });
     sent.on('error', reject).on('response', async (response) => {
       const chunks = [];
       for await (const chunk of response) chunks.push(chunk);
