@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -25,13 +26,17 @@
 #define LARGE_BODIES_AT_ONCE 2 /* of at most a few MiB each, so that memory stays bounded */
 #define LARGE_BODY_WAIT_S    2 /* for one of them to end; then the client is to come again */
 #define DISCARD_MOST         (4 << 20) /* bytes of a body that is refused */
+#define WAKE_NS              10000000  /* between two looks whether a server has ended */
 
 struct http_server {
 	struct mg_context *ctx;
 	struct http_options options;
-	struct admin_options admin; /* of an admin port only */
-	atomic_llong answered[6];   /* by the status's first digit */
-	sem_t large_bodies;         /* how many more may be */
+	struct admin_options admin;   /* of an admin port only */
+	atomic_llong answered[6];     /* by the status's first digit */
+	sem_t large_bodies;           /* how many more may be */
+	struct sockaddr_storage addr; /* bound to */
+	socklen_t addr_len;
+	atomic_bool ended;
 };
 
 struct http_request {
@@ -565,7 +570,8 @@ static int civetweb_message(const struct mg_connection *conn, const char *msg)
 }
 
 /* civetweb says only "cannot bind": find out why ourselves, for a sentence worth reading. */
-static int bind_possible(const char *addr, const char *host, int port, struct err *err)
+static int bind_possible(
+	struct http_server *server, const char *addr, const char *host, int port, struct err *err)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE }, *list;
 	char service[8];
@@ -580,6 +586,8 @@ static int bind_possible(const char *addr, const char *host, int port, struct er
 		rc = err_set(err, -errno, "cannot listen on %s: %s", addr, strerror(errno));
 	if (fd >= 0)
 		close(fd);
+	memcpy(&server->addr, list->ai_addr, list->ai_addrlen);
+	server->addr_len = list->ai_addrlen;
 	freeaddrinfo(list);
 	return rc;
 }
@@ -599,7 +607,7 @@ static int server_open(struct http_server **out, const struct http_options *opti
 		return err_set(err, -ENOMEM, "http server");
 	rc = addr_split(options->addr, host, sizeof host, &port, err);
 	if (!rc)
-		rc = bind_possible(options->addr, host, port, err);
+		rc = bind_possible(server, options->addr, host, port, err);
 	if (rc) {
 		free(server);
 		return rc;
@@ -645,38 +653,55 @@ void http_drop(struct http_request *req)
 	mg_disable_connection_keep_alive(req->conn);
 }
 
-void http_server_close(struct http_server **server_p)
+static void *stop_main(void *server)
 {
-	struct http_server *server = *server_p;
-
-	if (!server)
-		return;
-	mg_stop(server->ctx);
-	free(server);
-	*server_p = NULL;
+	mg_stop(((struct http_server *)server)->ctx);
+	atomic_store(&((struct http_server *)server)->ended, true);
+	return NULL;
 }
 
-static void *stop_main(void *ctx)
+/* civetweb sees that it is to end when somebody connects, else within 2 s. */
+static void wake(const struct http_server *server)
 {
-	mg_stop(ctx);
-	return NULL;
+	int fd = socket(server->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return;
+	(void)!connect(fd, (const struct sockaddr *)&server->addr, server->addr_len);
+	close(fd);
 }
 
 void http_servers_close(struct http_server **one, struct http_server **other)
 {
-	pthread_t thread;
-	bool beside = *one && !pthread_create(&thread, NULL, stop_main, (*one)->ctx);
+	struct http_server *servers[] = { *one, *other };
+	pthread_t threads[2];
+	bool beside[2];
 
-	if (*other)
-		mg_stop((*other)->ctx);
-	if (beside)
-		pthread_join(thread, NULL);
-	else if (*one)
-		mg_stop((*one)->ctx);
+	for (int i = 0; i < 2; i++) {
+		beside[i] = servers[i] && !pthread_create(&threads[i], NULL, stop_main, servers[i]);
+		if (servers[i] && !beside[i])
+			stop_main(servers[i]);
+	}
+	for (int i = 0; i < 2; i++) {
+		if (!beside[i])
+			continue;
+		while (!atomic_load(&servers[i]->ended)) {
+			wake(servers[i]);
+			nanosleep(&(struct timespec){ .tv_nsec = WAKE_NS }, NULL);
+		}
+		pthread_join(threads[i], NULL);
+	}
 	/* Only now: a request to one may ask about the other. */
 	free(*one);
 	free(*other);
 	*one = *other = NULL;
+}
+
+void http_server_close(struct http_server **server)
+{
+	struct http_server *none = NULL;
+
+	http_servers_close(server, &none);
 }
 
 static void healthz(struct http_request *req, void *service)

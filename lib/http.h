@@ -43,8 +43,8 @@ int http_server_open(
 	struct http_server **out, const struct http_options *options, struct err *err) MUST_CHECK;
 /* Write its answers by class of status, for /metrics. */
 void http_metrics(struct http_server *server, FILE *out);
-/* Take nothing new, let the requests in hand end, free. This may take 2 s, so two servers (NULL:
- * none) are closed at the same time. */
+/* Take nothing new, let the requests in hand end, free. Two servers (NULL: none) are closed at the
+ * same time. A client that keeps an idle connection may keep them for 2 s. */
 void http_servers_close(struct http_server **one, struct http_server **other);
 void http_server_close(struct http_server **server);
 
