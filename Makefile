@@ -20,8 +20,12 @@ BUILD    := build/sanitize
 CFLAGS   := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 HARDEN   := -fPIE
 endif
+# The number of the newest migration, for lib/schema.c.
+newest_of = $(shell ls deploy/schema/$(1) | sed -n 's/^0*\([0-9]*\)_.*\.sql$$/\1/p' | sort -n | tail -1)
+VERSIONS := -DFOOTFALL_VERSION=$(FOOTFALL_VERSION) -DFOOTFALL_SCHEMA_APP=$(call newest_of,app) \
+	-DFOOTFALL_SCHEMA_METRICS=$(call newest_of,metrics)
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(CFLAGS) $(WARNINGS) $(HARDEN) -I. -pthread -MMD -MP $(PKG_CFLAGS) \
-	-DFOOTFALL_VERSION=$(FOOTFALL_VERSION)
+	$(VERSIONS)
 ALL_LDFLAGS = $(CFLAGS) -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
 
 sources  := $(wildcard lib/*.c lib/*/*.c proto/*.c services/*/*.c tests/*/*.c)
@@ -86,7 +90,7 @@ fuzz: ## feed the decoders, the journal's recovery, user agents, URLs and source
 # With clang, whose libFuzzer it is; everything is instrumented, so it has objects of its own.
 FUZZ_CC     := clang-$(CLANG_MAJOR)
 FUZZ_CFLAGS  = -std=gnu11 -D_GNU_SOURCE -O1 -g $(WARNINGS) -fsanitize=fuzzer-no-link,address,undefined \
-	-fno-sanitize-recover=undefined -I. -pthread -MMD -MP $(PKG_CFLAGS) -DFOOTFALL_VERSION=$(FOOTFALL_VERSION)
+	-fno-sanitize-recover=undefined -I. -pthread -MMD -MP $(PKG_CFLAGS) $(VERSIONS)
 fuzz_targets := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*.c))
 .PHONY: fuzz fuzz-targets
 fuzz-targets: $(fuzz_targets)
@@ -148,6 +152,7 @@ $(BUILD)/web/vendor/%:
 $(BUILD)/web/%: services/console/web/%
 	@mkdir -p $(@D) && cp $< $@
 
+$(BUILD)/lib/schema.o build/fuzz/obj/lib/schema.o: $(wildcard deploy/schema/*/*.sql)
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  cc    $<")
@@ -183,7 +188,7 @@ $(BUILD)/bench/enrich: $(BUILD)/tests/bench/enrich.o $(BUILD)/services/worker/en
 	$(if $(V),,@echo "  link  $@")
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
-compile_commands.json: ## for editors and clang-tidy
+compile_commands.json: Makefile versions.mk ## for editors and clang-tidy
 	@{ sep='['; for c in $(sources); do printf '%s\n{"directory":"%s","file":"%s","command":"%s"}' \
 	  "$$sep" "$(CURDIR)" "$$c" "$(CC) $(ALL_CFLAGS) -c $$c"; sep=,; done; echo; echo ']'; } > $@
 

@@ -1,5 +1,6 @@
 #include "lib/pg.h"
 
+#include <libpq-events.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sodium.h>
@@ -17,6 +18,7 @@
 #define CONNECT_TIMEOUT_S "3"
 #define POOL_WAIT_S       5
 #define SQLSTATE_LENGTH   5
+#define PREPARED_MOST     64
 #define PATIENCE_US       (60 * US_PER_SECOND)
 #define STOP_PATIENCE_US  (2 * US_PER_SECOND)
 #define SESSION           "-c timezone=UTC -c datestyle=ISO "
@@ -26,7 +28,7 @@ struct pg_pool {
 	pthread_cond_t freed;
 	char *conninfo;
 	char *application;
-	int most, lent, idle_count;
+	int schema, most, lent, idle_count;
 	PGconn **idle; /* a stack: the connection used last is used first */
 };
 
@@ -72,8 +74,54 @@ static void notice(void *unused, const char *text)
 	log_debug("database: %s", text);
 }
 
-int pg_open_with(PGconn **out, const char *conninfo, const char *application, const char *options,
-	struct err *err)
+/* Texts whose plans a connection keeps; it has this from pg_open() until PQfinish(). */
+struct prepared {
+	char *text[PREPARED_MOST];
+	int next; /* place for a text that has none */
+};
+
+static int prepared_event(PGEventId id, void *info, void *unused)
+{
+	struct prepared *p;
+
+	(void)unused;
+	if (id == PGEVT_REGISTER) {
+		p = calloc(1, sizeof *p);
+		return p && PQsetInstanceData(((PGEventRegister *)info)->conn, prepared_event, p);
+	}
+	if (id == PGEVT_CONNDESTROY) {
+		p = PQinstanceData(((PGEventConnDestroy *)info)->conn, prepared_event);
+		for (int i = 0; p && i < PREPARED_MOST; i++)
+			free(p->text[i]);
+		free(p);
+	}
+	return 1;
+}
+
+/* 0 when the database has had that migration. */
+static int schema_check(PGconn *conn, int schema, struct err *err)
+{
+	PGresult *newest = NULL;
+	struct err inner;
+	int had = 0, rc;
+
+	if (!schema)
+		return 0;
+	rc = pg_run(conn, &newest, "select max(number) from migration", 0, NULL, &inner);
+	if (!rc)
+		had = (int)pg_int(newest, 0, 0);
+	PQclear(newest);
+	if (rc && rc != -ENOSYS)
+		return err_set(err, -ECONNRESET, "%s", inner.msg);
+	return had >= schema
+		       ? 0
+		       : err_set(err, -ECONNRESET,
+				 "database: it has had migration %d, this version waits for %d",
+				 had, schema);
+}
+
+int pg_open_with(PGconn **out, const char *conninfo, const char *application, int schema,
+	const char *options, struct err *err)
 {
 	/* A peer that is gone without a word is given up after 10 s: TCP would try for minutes. */
 	const char *const names[] = { "dbname", "fallback_application_name", "connect_timeout",
@@ -90,18 +138,23 @@ int pg_open_with(PGconn **out, const char *conninfo, const char *application, co
 	snprintf(session, sizeof session, SESSION "%s", options);
 	conn = PQconnectdbParams(names, values, 1);
 	PQsetNoticeProcessor(conn, notice, NULL);
-	if (conn && PQstatus(conn) == CONNECTION_OK && !PQsetnonblocking(conn, 1)) {
+	if (!conn || PQstatus(conn) != CONNECTION_OK || PQsetnonblocking(conn, 1)) {
+		err_set(err, -ECONNRESET, "database: %s",
+			conn ? PQerrorMessage(conn) : "no memory");
+	} else if (!PQregisterEventProc(conn, prepared_event, "prepared", NULL)) {
+		err_set(err, -ECONNRESET, "database: no memory");
+	} else if (!schema_check(conn, schema, err)) {
 		*out = conn;
 		return 0;
 	}
-	err_set(err, -ECONNRESET, "database: %s", conn ? PQerrorMessage(conn) : "no memory");
 	PQfinish(conn);
 	return -ECONNRESET;
 }
 
-int pg_open(PGconn **out, const char *conninfo, const char *application, struct err *err)
+int pg_open(
+	PGconn **out, const char *conninfo, const char *application, int schema, struct err *err)
 {
-	return pg_open_with(out, conninfo, application, "", err);
+	return pg_open_with(out, conninfo, application, schema, "", err);
 }
 
 /* Wait until the socket can go on; false: it has taken too long. */
@@ -180,22 +233,76 @@ static int pg_check(PGconn *conn, PGresult *result, PGresult **out, struct err *
 	return 0;
 }
 
+/* Still at work for us: a session in an unknown state must not be used again. */
+static int pg_give_up(PGconn *conn, struct err *err)
+{
+	shutdown(PQsocket(conn), SHUT_RDWR);
+	(void)PQconsumeInput(conn);
+	return err_set(err, -ECONNRESET, "database: no answer");
+}
+
 static int pg_run_sent(PGconn *conn, int sent, int64_t patience_us, PGresult **out, struct err *err)
 {
 	PGresult *result = sent ? pg_await(conn, patience_us) : NULL;
 
 	if (result || !sent || PQstatus(conn) != CONNECTION_OK)
 		return pg_check(conn, result, out, err);
-	/* Still at work for us: a session in an unknown state must not be used again. */
-	shutdown(PQsocket(conn), SHUT_RDWR);
-	(void)PQconsumeInput(conn);
-	return err_set(err, -ECONNRESET, "database: no answer");
+	return pg_give_up(conn, err);
 }
 
 int pg_run(PGconn *conn, PGresult **out, const char *sql, int n, const char *const *params,
 	struct err *err)
 {
 	return pg_run_sent(conn, PQsendQueryParams(conn, sql, n, NULL, params, NULL, NULL, 0),
+		PATIENCE_US, out, err);
+}
+
+/* Have the connection keep the plan of a text in a place, in which another may be. */
+static int prepare(PGconn *conn, struct prepared *p, int place, const char *name, const char *sql,
+	int n, struct err *err)
+{
+	char *text = strdup(sql), deallocate[64];
+	int rc = text ? 0 : err_set(err, -ENOMEM, "database: no memory");
+
+	if (!rc && p->text[place]) {
+		snprintf(deallocate, sizeof deallocate, "deallocate %s", name);
+		rc = pg_run_simple(conn, deallocate, err);
+		if (!rc) {
+			free(p->text[place]);
+			p->text[place] = NULL;
+		}
+	}
+	if (!rc)
+		rc = pg_run_sent(
+			conn, PQsendPrepare(conn, name, sql, n, NULL), PATIENCE_US, NULL, err);
+	if (rc)
+		free(text);
+	else
+		p->text[place] = text;
+	return rc;
+}
+
+int pg_run_prepared(PGconn *conn, PGresult **out, const char *sql, int n, const char *const *params,
+	struct err *err)
+{
+	struct prepared *p = PQinstanceData(conn, prepared_event);
+	char name[24];
+	int i = 0, rc = 0;
+
+	if (!p)
+		return pg_run(conn, out, sql, n, params, err);
+	while (i < PREPARED_MOST && !(p->text[i] && strcmp(p->text[i], sql) == 0))
+		i++;
+	if (i == PREPARED_MOST)
+		i = p->next;
+	snprintf(name, sizeof name, "footfall_%d", i);
+	if (!p->text[i] || strcmp(p->text[i], sql) != 0) {
+		p->next = (i + 1) % PREPARED_MOST; /* also when this place is spoilt now */
+		rc = prepare(conn, p, i, name, sql, n, err);
+		if (rc)
+			return rc;
+	}
+	return pg_run_sent(conn, PQsendQueryPrepared(conn, name, n, params, NULL, NULL, 0),
 		PATIENCE_US, out, err);
 }
 
@@ -206,8 +313,7 @@ int pg_run_within(PGconn *conn, PGresult **out, const char *sql, int n, const ch
 		ms * 1000LL, out, err);
 }
 
-int pg_run_params(PGconn *conn, PGresult **out, const char *sql, int n,
-	const struct pg_param *params, struct err *err)
+static int params_send(PGconn *conn, const char *sql, int n, const struct pg_param *params)
 {
 	const char *values[PG_PARAMS_MOST];
 	int lengths[PG_PARAMS_MOST], formats[PG_PARAMS_MOST];
@@ -217,8 +323,35 @@ int pg_run_params(PGconn *conn, PGresult **out, const char *sql, int n,
 		lengths[i] = (int)params[i].len;
 		formats[i] = params[i].is_binary;
 	}
-	return pg_run_sent(conn, PQsendQueryParams(conn, sql, n, NULL, values, lengths, formats, 0),
-		PATIENCE_US, out, err);
+	return PQsendQueryParams(conn, sql, n, NULL, values, lengths, formats, 0);
+}
+
+int pg_run_params(PGconn *conn, PGresult **out, const char *sql, int n,
+	const struct pg_param *params, struct err *err)
+{
+	return pg_run_sent(conn, params_send(conn, sql, n, params), PATIENCE_US, out, err);
+}
+
+int pg_send_params(
+	PGconn *conn, const char *sql, int n, const struct pg_param *params, struct err *err)
+{
+	int64_t until = clock_mono_us() + PATIENCE_US;
+	int unsent;
+
+	if (!params_send(conn, sql, n, params))
+		return pg_error(conn, NULL, err);
+	/* All of it: the server would wait for the rest while the caller is busy. */
+	while ((unsent = PQflush(conn)) > 0)
+		if (!socket_wait(conn, POLLIN | POLLOUT, until) || !PQconsumeInput(conn))
+			break;
+	if (unsent && PQstatus(conn) == CONNECTION_OK)
+		return pg_give_up(conn, err);
+	return unsent ? pg_error(conn, NULL, err) : 0;
+}
+
+int pg_receive(PGconn *conn, PGresult **out, struct err *err)
+{
+	return pg_run_sent(conn, 1, PATIENCE_US, out, err);
 }
 
 int pg_run_simple(PGconn *conn, const char *sql, struct err *err)
@@ -253,8 +386,8 @@ int64_t pg_int(const PGresult *result, int row, int column)
 	return strtoll(PQgetvalue(result, row, column), NULL, 10);
 }
 
-int pg_pool_open(struct pg_pool **out, const char *conninfo, const char *application, int most,
-	struct err *err)
+int pg_pool_open(struct pg_pool **out, const char *conninfo, const char *application, int schema,
+	int most, struct err *err)
 {
 	struct pg_pool *pool = calloc(1, sizeof *pool);
 
@@ -262,6 +395,7 @@ int pg_pool_open(struct pg_pool **out, const char *conninfo, const char *applica
 		return err_set(err, -ENOMEM, "database pool");
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->freed, NULL);
+	pool->schema = schema;
 	pool->most = most;
 	pool->conninfo = strdup(conninfo);
 	pool->application = strdup(application);
@@ -310,7 +444,7 @@ int pg_pool_take(struct pg_pool *pool, PGconn **conn, struct err *err)
 	pthread_mutex_unlock(&pool->lock);
 	if (*conn)
 		return 0;
-	rc = pg_open(conn, pool->conninfo, pool->application, err);
+	rc = pg_open(conn, pool->conninfo, pool->application, pool->schema, err);
 	if (rc) {
 		*conn = NULL;
 		pg_pool_put(pool, NULL);
@@ -346,7 +480,7 @@ static int pool_run(struct pg_pool *pool, PGresult **out, const char *sql, int n
 		rc = pg_pool_take(pool, &conn, err);
 		if (rc)
 			return rc;
-		rc = pg_run(conn, out, sql, n, params, err);
+		rc = pg_run_prepared(conn, out, sql, n, params, err);
 		if (!rc && secret)
 			pg_overwrite(conn, 1024);
 		pg_pool_put(pool, conn);

@@ -22,13 +22,16 @@
 
 #include "lib/err.h"
 
-/* Connect; waits 5 s at most. On success *out is yours, end it with PQfinish(). */
-int pg_open(
-	PGconn **out, const char *conninfo, const char *application, struct err *err) MUST_CHECK;
+/* Connect; waits 5 s at most. On success *out is yours, end it with PQfinish(). schema: the
+ * migration that the database must have had (lib/schema.h; 0: none). One that is behind, or empty,
+ * is not there yet: -ECONNRESET. One that is ahead is taken, since a version's calls work until its
+ * successor has replaced it everywhere. */
+int pg_open(PGconn **out, const char *conninfo, const char *application, int schema,
+	struct err *err) MUST_CHECK;
 
 /* The same with settings of the session, as "-c name=value -c …". */
-int pg_open_with(PGconn **out, const char *conninfo, const char *application, const char *options,
-	struct err *err) MUST_CHECK;
+int pg_open_with(PGconn **out, const char *conninfo, const char *application, int schema,
+	const char *options, struct err *err) MUST_CHECK;
 
 /* Run one statement with n text parameters ($1 …, NULL is SQL null). With out, *out is yours on
  * success (PQclear); without it, the result is dropped. After an error inside a transaction the
@@ -36,7 +39,12 @@ int pg_open_with(PGconn **out, const char *conninfo, const char *application, co
 int pg_run(PGconn *conn, PGresult **out, const char *sql, int n, const char *const *params,
 	struct err *err) MUST_CHECK;
 
-/* The same, waiting for at most `ms`. */
+/* The same for a text that is run again and again: the connection keeps its plan, which often takes
+ * longer to make than to run. Of more than 64 texts, those that came first give way. */
+int pg_run_prepared(PGconn *conn, PGresult **out, const char *sql, int n, const char *const *params,
+	struct err *err) MUST_CHECK;
+
+/* pg_run(), waiting for at most `ms`. */
 int pg_run_within(PGconn *conn, PGresult **out, const char *sql, int n, const char *const *params,
 	int ms, struct err *err) MUST_CHECK;
 
@@ -51,6 +59,13 @@ struct pg_param {
 #define PG_PARAMS_MOST 64
 int pg_run_params(PGconn *conn, PGresult **out, const char *sql, int n,
 	const struct pg_param *params, struct err *err) MUST_CHECK;
+
+/* The same in two steps, to do something else meanwhile: send it, after which the parameters are
+ * not looked at any more, and wait for the answer. Between them nothing else may be run on the
+ * connection. */
+int pg_send_params(PGconn *conn, const char *sql, int n, const struct pg_param *params,
+	struct err *err) MUST_CHECK;
+int pg_receive(PGconn *conn, PGresult **out, struct err *err) MUST_CHECK;
 
 /* pg_run() of a statement with no parameters; several statements separated by ; are one
  * transaction. */
@@ -68,10 +83,11 @@ void pg_overwrite(PGconn *conn, size_t bytes);
 /* Value of a cell as a whole number; 0 for null. */
 int64_t pg_int(const PGresult *result, int row, int column);
 
-/* A pool of at most `most` connections that are opened when first needed. Any thread may take. */
+/* A pool of at most `most` connections that are opened when first needed, as by pg_open(). Any
+ * thread may take. */
 struct pg_pool;
-int pg_pool_open(struct pg_pool **out, const char *conninfo, const char *application, int most,
-	struct err *err) MUST_CHECK;
+int pg_pool_open(struct pg_pool **out, const char *conninfo, const char *application, int schema,
+	int most, struct err *err) MUST_CHECK;
 void pg_pool_close(struct pg_pool **pool);
 
 /* Lend a connection until pg_pool_put(); waits at most 5 s for a free one (-EAGAIN). */
@@ -79,7 +95,8 @@ int pg_pool_take(struct pg_pool *pool, PGconn **conn, struct err *err) MUST_CHEC
 /* Give it back; one that is broken or inside a transaction is closed instead of lent again. */
 void pg_pool_put(struct pg_pool *pool, PGconn *conn);
 
-/* Take, run one statement, give back. A connection found lost is replaced once. */
+/* Take, run one statement by pg_run_prepared(), give back. A connection found lost is replaced
+ * once. */
 int pg_pool_run(struct pg_pool *pool, PGresult **out, const char *sql, int n,
 	const char *const *params, struct err *err) MUST_CHECK;
 

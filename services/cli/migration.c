@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lib/pg.h"
+#include "lib/schema.h"
 
 #define DIGITS        4
 #define SQL_FILE_MOST (4 << 20) /* a schema file is some KiB */
@@ -115,9 +116,7 @@ void migrations_clear(struct migrations *m)
 
 int migrations_begin(PGconn *db, struct err *err)
 {
-	/* Any number of our own; these are the letters of the name. */
-	int rc = pg_run(
-		db, NULL, "select pg_advisory_lock(x'666f6f7466616c6c'::bigint)", 0, NULL, err);
+	int rc = pg_run(db, NULL, "select pg_advisory_lock(" SCHEMA_LOCK ")", 0, NULL, err);
 
 	if (!rc)
 		rc = pg_run(db, NULL,
@@ -125,6 +124,9 @@ int migrations_begin(PGconn *db, struct err *err)
 			"name text not null, hash text not null, "
 			"applied_at timestamptz not null default now())",
 			0, NULL, err);
+	/* Services wait for the one that they need (lib/schema.h). */
+	if (!rc)
+		rc = pg_run(db, NULL, "grant select on migration to public", 0, NULL, err);
 	return rc;
 }
 

@@ -154,7 +154,7 @@ static int open_db(PGconn **out, const char *conninfo, const char *which, struct
 	int rc;
 
 	*out = NULL;
-	rc = pg_open(out, conninfo, "footfall", &inner);
+	rc = pg_open(out, conninfo, "footfall", 0, &inner);
 	if (rc) {
 		inner.msg[strcspn(inner.msg, "\n")] = '\0';
 		return err_set(err, rc, "the %s database: %s", which, inner.msg);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "lib/log.h"
+#include "lib/schema.h"
 #include "lib/stop.h"
 
 #define TURN_MS  (600 * 1000)
@@ -244,7 +245,7 @@ static int connection_need(struct keep *k, struct err *err)
 	if (!k->metrics) {
 		k->is_mine = false;
 		rc = pg_open_with(&k->metrics, k->console->settings.metrics_db,
-			"footfall console keep", SESSION, err);
+			"footfall console keep", schema_metrics, SESSION, err);
 		if (rc)
 			k->metrics = NULL;
 		else

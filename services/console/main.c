@@ -7,6 +7,7 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "lib/schema.h"
 #include "lib/secret.h"
 #include "lib/stop.h"
 #include "services/console/account.h"
@@ -77,7 +78,8 @@ static int console_open(struct console *console, struct err *err)
 	if (!rc)
 		rc = throttle_open(&console->by_email, LOGINS_MOST, LOGINS_WINDOW_US, err);
 	if (!rc)
-		rc = pg_pool_open(&console->app, s->app_db, "console", APP_CONNECTIONS, err);
+		rc = pg_pool_open(
+			&console->app, s->app_db, "console", schema_app, APP_CONNECTIONS, err);
 	if (!rc)
 		rc = http_server_open(&console->http, &http, err);
 	if (!rc)

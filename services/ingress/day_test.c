@@ -26,7 +26,7 @@ static int setup(void **state)
 	fixture.later_us = fixture.now_us + 3600 * US_PER_SECOND;
 	*state = &fixture;
 	return secret_init(&err) ||
-	       pg_pool_open(&fixture.pool, "host=127.0.0.1 port=1", "test", 1, &err) ||
+	       pg_pool_open(&fixture.pool, "host=127.0.0.1 port=1", "test", 0, 1, &err) ||
 	       days_open(&fixture.days, fixture.pool, &err);
 }
 

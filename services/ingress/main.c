@@ -10,6 +10,7 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "lib/schema.h"
 #include "lib/secret.h"
 #include "lib/settings.h"
 #include "lib/stop.h"
@@ -203,7 +204,7 @@ static int ingress_open(struct ingress *g, struct err *err)
 		rc = bots_open(
 			&g->intake.bots, g->settings.bot_agents, g->settings.spam_referrers, err);
 	if (!rc)
-		rc = pg_pool_open(&g->pool, g->settings.app_db, "footfall ingress",
+		rc = pg_pool_open(&g->pool, g->settings.app_db, "footfall ingress", schema_app,
 			DATABASE_CONNECTIONS, err);
 	if (!rc)
 		rc = days_open(&g->intake.days, g->pool, err);

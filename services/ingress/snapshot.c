@@ -20,10 +20,12 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/pg.h"
+#include "lib/schema.h"
 #include "lib/secret.h"
 #include "services/ingress/script.h"
 
 #define REFRESH_MS     5000 /* also how long a lost database is left alone */
+#define FIRST_MS       200  /* the same while there is none at all, and nothing can be taken */
 #define SITE_NAME_MOST 253
 
 /* In the order of their right to a text: who names a property id means that site. */
@@ -559,7 +561,7 @@ static int refresh(struct snapshot *s, PGconn **conn, struct err *err)
 	int rc = 0;
 
 	if (!*conn) {
-		rc = pg_open(conn, s->conninfo, "footfall ingress snapshot", err);
+		rc = pg_open(conn, s->conninfo, "footfall ingress snapshot", schema_app, err);
 		if (rc)
 			*conn = NULL;
 		else
@@ -588,7 +590,7 @@ static bool wait_for_change(struct snapshot *s, PGconn *conn)
 		{ conn ? PQsocket(conn) : -1, POLLIN, 0 } };
 	PGnotify *notice;
 
-	poll(fds, 2, REFRESH_MS);
+	poll(fds, 2, s->text ? REFRESH_MS : FIRST_MS);
 	if (conn && PQconsumeInput(conn))
 		while ((notice = PQnotifies(conn)))
 			PQfreemem(notice);

@@ -41,7 +41,7 @@ static int setup(void **state)
 	if (asprintf(&f->path, "%s/snapshot.json", f->folder) < 0)
 		return -1;
 	*state = f;
-	return secret_init(&err) || pg_pool_open(&f->pool, NOWHERE, "test", 1, &err) ||
+	return secret_init(&err) || pg_pool_open(&f->pool, NOWHERE, "test", 0, 1, &err) ||
 	       days_open(&f->days, f->pool, &err);
 }
 

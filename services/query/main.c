@@ -9,6 +9,7 @@
 #include "lib/http_client.h"
 #include "lib/iso.h"
 #include "lib/log.h"
+#include "lib/schema.h"
 #include "lib/secret.h"
 #include "lib/settings.h"
 #include "lib/stop.h"
@@ -40,11 +41,11 @@ static int query_open(struct query *query, const struct settings *s, struct err 
 	if (!rc)
 		rc = counter_open(&query->counter, err);
 	if (!rc)
-		rc = pg_pool_open(
-			&query->app_db, s->app_db, "footfall-query", APP_CONNECTIONS, err);
+		rc = pg_pool_open(&query->app_db, s->app_db, "footfall-query", schema_app,
+			APP_CONNECTIONS, err);
 	if (!rc)
 		rc = pg_pool_open(&query->metrics_db, s->metrics_db, "footfall-query",
-			QUERY_CONNECTIONS, err);
+			schema_metrics, QUERY_CONNECTIONS, err);
 	if (!rc)
 		rc = live_open(&query->live,
 			&(struct live_options){ .addr = s->live_addr,

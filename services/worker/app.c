@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "lib/clock.h"
+#include "lib/schema.h"
 
 #define SLOTS   1024 /* direct-mapped: sites by their number, dates by theirs */
 #define LIFE_US (60 * US_PER_SECOND)
@@ -89,7 +90,7 @@ static int connection_need(struct app *app, struct err *err)
 	app->conn = NULL;
 	if (clock_mono_us() < app->retry_mono_us)
 		return err_set(err, -ECONNRESET, "the app database was away a moment ago");
-	rc = pg_open(&app->conn, app->conninfo, "footfall worker", err);
+	rc = pg_open(&app->conn, app->conninfo, "footfall worker", schema_app, err);
 	if (!rc)
 		rc = pg_run_simple(app->conn, "listen footfall_snapshot", err);
 	if (rc)

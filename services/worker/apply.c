@@ -7,6 +7,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/pg.h"
+#include "lib/schema.h"
 #include "lib/stop.h"
 #include "services/worker/refused.h"
 #include "services/worker/rows.h"
@@ -36,8 +37,10 @@
 	"$19,$20,$21,$22,$23,$24,$25,$26,$27,$28,$29,$30,$31,$32,$33,$34,$35,$36,$37,$38,$39,$40," \
 	"$41,$42)"
 
-/* Whatever the server's defaults are: records_claim() needs it (0002_delivery.sql). */
-#define BEGIN "begin isolation level read committed"
+/* Whatever the server's defaults are: records_claim() needs it (0002_delivery.sql). And never while
+ * the database is migrated. */
+#define BEGIN                                                                                      \
+	"begin isolation level read committed; select pg_advisory_xact_lock_shared(" SCHEMA_LOCK ")"
 
 /* An event of the lane's batch, still on the wire. */
 struct item {
@@ -452,7 +455,7 @@ static int connection_need(struct apply *a, struct err *err)
 	}
 	if (a->conn)
 		return 0;
-	rc = pg_open_with(&a->conn, a->conninfo, "footfall worker", SESSION, err);
+	rc = pg_open_with(&a->conn, a->conninfo, "footfall worker", schema_metrics, SESSION, err);
 	if (!rc) /* what is acknowledged must not be lost at the server's crash */
 		rc = pg_run_simple(a->conn,
 			"select set_config('synchronous_commit', 'on', false) "

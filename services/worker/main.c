@@ -11,6 +11,7 @@
 #include "lib/http.h"
 #include "lib/log.h"
 #include "lib/pg.h"
+#include "lib/schema.h"
 #include "lib/secret.h"
 #include "lib/settings.h"
 #include "lib/stop.h"
@@ -94,8 +95,8 @@ static int worker_open(struct worker *w, struct err *err)
 	if (!rc)
 		rc = apply_open(&w->apply, s->metrics_db, w->enrich, err);
 	if (!rc)
-		rc = pg_pool_open(
-			&w->metrics_pool, s->metrics_db, "footfall worker readiness", 1, err);
+		rc = pg_pool_open(&w->metrics_pool, s->metrics_db, "footfall worker readiness",
+			schema_metrics, 1, err);
 	if (!rc)
 		rc = links_open(&w->links,
 			&(struct links_options){ .ingresses = s->ingress_links,

@@ -87,8 +87,9 @@ export async function startCluster(settings = '') {
     for (const name of DATABASES) {
       sql('postgres', `create database footfall_${name} owner footfall_owner`);
       const files = fs.readdirSync(`${SCHEMA}/${name}`).filter((file) => file.endsWith('.sql')).sort();
-      sql(`footfall_${name}`, ['set role footfall_owner;',
-        ...files.map((file) => `begin;\n${fs.readFileSync(`${SCHEMA}/${name}/${file}`, 'utf8')}\ncommit;`)].join('\n'));
+      // The table is that of `footfall migrate`, as services want it.
+      sql(`footfall_${name}`, ['set role footfall_owner;', 'create table migration (number integer primary key, name text); grant select on migration to public;',
+        ...files.map((file) => `begin;\n${fs.readFileSync(`${SCHEMA}/${name}/${file}`, 'utf8')}\ncommit; insert into public.migration values (${parseInt(file, 10)}, '${file}');`)].join('\n'));
     }
   } catch (error) {
     await stop();
