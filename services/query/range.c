@@ -143,8 +143,10 @@ int period_resolve(struct period *out, PGconn *conn, const struct range *range, 
 {
 	static const char sql[] =
 		"select build, zone, starts, ends, first_date, end_date, first_month, end_month,"
-		" starts_iso, last_iso, whole_days, extract(epoch from ends - starts)::bigint"
-		" from report_range($1::integer, $2, $3, $4::integer, $5, $6, $7::boolean)";
+		" starts_iso, last_iso, whole_days, extract(epoch from ends - starts)::bigint,"
+		" exists (select from visit_page v where v.site_id = $1::integer"
+		" and v.build = r.build and v.visitor & 1 = 1)"
+		" from report_range($1::integer, $2, $3, $4::integer, $5, $6, $7::boolean) r";
 	char site[24], n[16];
 	const char *const params[] = { site, zone, range->kind, n, range->from, range->to,
 		trim ? "true" : "false" };
@@ -156,13 +158,14 @@ int period_resolve(struct period *out, PGconn *conn, const struct range *range, 
 
 	snprintf(site, sizeof site, "%" PRId64, site_id);
 	snprintf(n, sizeof n, "%d", range->n);
-	rc = pg_run(conn, &result, sql, 7, params, err);
+	rc = pg_run_prepared(conn, &result, sql, 7, params, err);
 	if (rc)
 		return rc;
 	for (int i = 0; i < count; i++)
 		snprintf(texts[i], PERIOD_TEXT_SIZE, "%s", PQgetvalue(result, 0, i));
 	out->whole_days = *PQgetvalue(result, 0, count) == 't';
 	out->seconds = pg_int(result, 0, count + 1);
+	out->some_persistent = *PQgetvalue(result, 0, count + 2) == 't';
 	PQclear(result);
 	return out->seconds > 0 ? 0 : err_set(err, -EINVAL, "date_range ends before it begins");
 }

@@ -36,6 +36,7 @@ struct period {
 	char first_month[PERIOD_TEXT_SIZE], end_month[PERIOD_TEXT_SIZE];
 	char starts_iso[PERIOD_TEXT_SIZE], last_iso[PERIOD_TEXT_SIZE]; /* local, with offset */
 	bool whole_days;
+	bool some_persistent; /* whether the site has visitors of more than a day */
 	int64_t seconds;
 };
 

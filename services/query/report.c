@@ -119,7 +119,7 @@ static int report_rows(struct report *r, PGconn *conn, struct err *err)
 		[SQL_OFFSET] = offset,
 		[SQL_COUNTRY_NAMES] = r->country_names };
 	const char *params[SQL_PARAMS_MOST];
-	int rc = sql_build(&sql, request, r->period.whole_days, err);
+	int rc = sql_build(&sql, request, r->period.whole_days, r->period.some_persistent, err);
 
 	if (rc)
 		return rc;
@@ -128,7 +128,8 @@ static int report_rows(struct report *r, PGconn *conn, struct err *err)
 	snprintf(offset, sizeof offset, "%" PRId64, request->offset);
 	for (int i = 0; i < sql.param_count; i++)
 		params[i] = values[sql.params[i]];
-	rc = pg_run(conn, &r->rows, sql.text, sql.param_count, params, err);
+	rc = (sql.is_of_rollups ? pg_run_prepared : pg_run)(
+		conn, &r->rows, sql.text, sql.param_count, params, err);
 	sql_clear(&sql);
 	return rc;
 }
@@ -138,7 +139,7 @@ static int report_labels(struct report *r, PGconn *conn, struct err *err)
 	const char *unit = r->request.dimensions[request_time_dimension(&r->request)]->column;
 	const char *const params[] = { r->period.zone, unit, r->period.starts, r->period.ends };
 
-	return pg_run(conn, &r->labels,
+	return pg_run_prepared(conn, &r->labels,
 		"select label from report_labels($1, $2, $3::timestamptz, $4::timestamptz)", 4,
 		params, err);
 }

@@ -37,7 +37,7 @@ struct builder {
 	enum source source;
 	const struct facts *facts;
 	const char *unit; /* of time, or "" */
-	bool by_page, whole_days;
+	bool by_page, whole_days, some_persistent;
 	const char *between; /* what parts it, before the next part */
 };
 
@@ -256,18 +256,21 @@ static void put_select(struct builder *b)
 	b->between = "\n  union all\n";
 }
 
-/* The visits of the days of the range. */
+/* The visits of the days of the range. Those that began before it are of persistent visitors. */
 static void put_visits(struct builder *b, const char *name, const char *which)
 {
 	putf(b,
 		"%s as not materialized (\n"
 		"  select * from visit where site_id = {site} and build = {build} and %s"
-		" and start_ts >= local_midnight({zone}, {first_date}) and start_ts < {ends}\n"
-		"  union all\n"
-		"  select * from visit_running({site}, {build}, {first_date},"
-		" local_midnight({zone}, {first_date})) where %s\n"
-		"), ",
-		name, which, which);
+		" and start_ts >= local_midnight({zone}, {first_date}) and start_ts < {ends}\n",
+		name, which);
+	if (b->some_persistent)
+		putf(b,
+			"  union all\n"
+			"  select * from visit_running({site}, {build}, {first_date},"
+			" local_midnight({zone}, {first_date})) where %s\n",
+			which);
+	put(b, "), ");
 }
 
 /* " from …", with a condition that a caller may go on from. Few visits are a bot's: where nothing
@@ -406,6 +409,12 @@ static void put_rollup(struct builder *b, int dimension)
 	put(b, ") r");
 }
 
+static bool has_repeated(const struct builder *b)
+{
+	return b->some_persistent && request_counts(b->req) & COUNTS_VISITORS &&
+	       strcmp(b->unit, "day") != 0;
+}
+
 /* A persistent visitor of several rows is one: the others are taken off again. */
 static void put_repeated(struct builder *b)
 {
@@ -421,11 +430,8 @@ static void put_repeated(struct builder *b)
 			      " then date_trunc('month', e.day::timestamp)::date else e.day end"
 			    : "e.day");
 	put_facts(b, has_level(b, LEVEL_VISIT));
-	putf(b,
-		" and %s and e.visitor & 1 = 1%s\n    and exists (select from visit_page where "
-		"site_id = {site}"
-		" and build = {build} and visitor & 1 = 1)) repeated",
-		b->facts->in_range, b->by_page ? " and e.page <> 0" : "");
+	putf(b, " and %s and e.visitor & 1 = 1%s) repeated", b->facts->in_range,
+		b->by_page ? " and e.page <> 0" : "");
 	put_group_by(b, 0);
 	putf(b, "%s visitor", b->req->dimension_count ? "," : " group by");
 }
@@ -457,16 +463,17 @@ static void put_parts_of_rollups(struct builder *b)
 		put_rollup(b, ROLLUP_ENTRY);
 		put(b, " where r.value <> 0");
 	}
-	if (request_counts(b->req) & COUNTS_VISITORS && strcmp(b->unit, "day") != 0)
+	if (has_repeated(b))
 		put_repeated(b);
 }
 
 static void put_parts(struct builder *b)
 {
-	if (b->source != FROM_ROLLUPS || has_level(b, LEVEL_VISIT))
+	if (b->source != FROM_ROLLUPS || has_repeated(b)) {
 		put_visits(b, "visits", b->req->bots ? "true" : "not bot");
-	if (!b->req->bots)
-		put_visits(b, "bots", "bot");
+		if (!b->req->bots)
+			put_visits(b, "bots", "bot");
+	}
 	put(b, "part as (\n");
 	b->between = "";
 	if (b->source == FROM_ROLLUPS)
@@ -659,13 +666,17 @@ static void builder_run(struct builder *b)
 	put_page(b);
 }
 
-int sql_build(struct sql *out, const struct request *req, bool whole_days, struct err *err)
+int sql_build(struct sql *out, const struct request *req, bool whole_days, bool some_persistent,
+	struct err *err)
 {
-	struct builder b = { .sql = out, .whole_days = whole_days };
+	struct builder b = {
+		.sql = out, .whole_days = whole_days, .some_persistent = some_persistent
+	};
 	size_t len = 0;
 
 	*out = (struct sql){ 0 };
 	builder_look_at(&b, req);
+	out->is_of_rollups = b.source == FROM_ROLLUPS && !has_repeated(&b);
 	b.out = open_memstream(&out->text, &len);
 	if (!b.out)
 		return err_set(err, -ENOMEM, "no memory for a statement");

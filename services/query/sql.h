@@ -28,12 +28,15 @@ struct sql {
 	char *text;                             /* owned */
 	enum sql_param params[SQL_PARAMS_MOST]; /* what $1, $2 … stand for */
 	int param_count;
+	bool is_of_rollups; /* alone: any plan does, whatever the range. Else a range's own is
+			       needed */
 };
 
 /* Build the statement of a request whose time dimension has its unit, for a range that is whole
- * local days or not. sql_clear() is fine either way. -ENOMEM. */
-int sql_build(
-	struct sql *out, const struct request *req, bool whole_days, struct err *err) MUST_CHECK;
+ * local days or not, of a site that has persistent visitors or none. sql_clear() is fine either
+ * way. -ENOMEM. */
+int sql_build(struct sql *out, const struct request *req, bool whole_days, bool some_persistent,
+	struct err *err) MUST_CHECK;
 void sql_clear(struct sql *sql);
 
 #endif

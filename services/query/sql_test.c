@@ -6,7 +6,8 @@
 static struct sql built;
 
 /* Build the statement of a body's metrics, given as a JSON array, and other keys. */
-static const char *build_of(bool whole_days, const char *metrics, const char *more)
+static const char *build_of(
+	bool whole_days, bool some_persistent, const char *metrics, const char *more)
 {
 	char body[1000];
 	struct request req;
@@ -17,13 +18,13 @@ static const char *build_of(bool whole_days, const char *metrics, const char *mo
 	assert_int_equal(request_parse(&req, span_of(body), &err), 0);
 	request_set_time_unit(&req, "day");
 	sql_clear(&built);
-	assert_int_equal(sql_build(&built, &req, whole_days, &err), 0);
+	assert_int_equal(sql_build(&built, &req, whole_days, some_persistent, &err), 0);
 	return built.text;
 }
 
 static const char *build(const char *metrics, const char *more)
 {
-	return build_of(true, metrics, more);
+	return build_of(true, true, metrics, more);
 }
 
 static void assert_has(const char *text, const char *part)
@@ -63,7 +64,16 @@ static void a_report_reads_the_smallest_tables_that_know_it(void **state)
 		"from visit_page e", but_visits);
 	assert_reads(build(one, ",\"dimensions\":[\"event:name\"]"), "from event e", but_events);
 	assert_reads(build(all, ",\"dimensions\":[\"time:hour\"]"), "from event e", but_events);
-	assert_reads(build_of(false, all, ""), "from event e", but_events);
+	assert_reads(build_of(false, false, all, ""), "from event e", but_events);
+}
+
+static void rollups_alone_are_read_where_no_visitor_is_persistent(void **state)
+{
+	(void)state;
+	assert_lacks(build_of(true, false, "[\"visitors\"]", ""), "from visit");
+	assert_lacks(build_of(true, false, "[\"visitors\"]", ",\"dimensions\":[\"visit:os\"]"),
+		"from visit");
+	assert_has(build("[\"visitors\"]", ""), "from visit_page e");
 }
 
 static void months_stand_for_their_days_only_where_no_days_are_told(void **state)
@@ -196,6 +206,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_report_reads_the_smallest_tables_that_know_it),
+		cmocka_unit_test(rollups_alone_are_read_where_no_visitor_is_persistent),
 		cmocka_unit_test(months_stand_for_their_days_only_where_no_days_are_told),
 		cmocka_unit_test(every_parameter_is_numbered_once_and_used),
 		cmocka_unit_test(ids_are_grouped_before_they_become_texts),
