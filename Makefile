@@ -113,7 +113,7 @@ bench: ## print speeds next to a neighbour's, and the memory of each service
 bench-ingest: ## print events/s and latencies of collection next to nginx and a bare civetweb
 bench-drain: ## print how fast a worker drains a backlog, next to COPY of the same rows
 bench-backlog: ## print what a backlog costs the ingress: its memory, and collection meanwhile
-bench-apply: ## print what counting costs, for few and many visitors, sites and pages
+bench-apply: ## print what counting costs, for few and many visitors, sites, pages and events (BENCH_ONLY chooses)
 bench-ingest bench-drain bench-backlog bench-apply:
 	@deploy/install test
 	@$(MAKE) --no-print-directory -s -j$$(nproc) all $(BUILD)/bench/bare && tests/bench/$(@:bench-%=%)

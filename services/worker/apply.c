@@ -27,10 +27,16 @@
  * how often the console is told at most. */
 #define SITE_REMOVED "(55F01)"
 #define TELL_US      (10 * US_PER_SECOND)
-/* In one call: its parameters are held in memory twice, half a KiB an event. While it is put
- * together, half a millisecond for the worst of agents, the transaction is idle and must not be
- * taken for a stopped one; and a call of late events, or of persistent visitors, takes seconds. */
-#define EVENT_OF_CALL_MOST 5000
+/* In one call: its parameters are held in memory twice, 0.6 KiB an event. While it is put together,
+ * half a millisecond for the worst of agents, the transaction is idle and must not be taken for a
+ * stopped one: of events with such agents what may be in hand has some 5,500. And a call of late
+ * events, or of persistent visitors, takes seconds. The larger it is, the fewer rows of the rollups
+ * it changes for an event. */
+#define EVENT_OF_CALL_MOST 10000
+/* The database takes this much longer for an event than we do to put it together. Fewer events than
+ * these are not worth two calls. */
+#define CALL_OF_PREPARING 7
+#define EVENT_OF_CALL_FEW 1000
 
 #define APPLY_SQL                                                                                  \
 	"select events_apply($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,"      \
@@ -64,6 +70,7 @@ struct apply {
 	struct span *events; /* of one record */
 	struct item *items;
 	struct told *told;
+	struct told calling; /* what the database is at now; no events: nothing */
 	size_t count, size, told_count, told_size;
 	struct apply_stats stats, pending; /* pending becomes stats with the commit */
 	struct apply_stats hour;           /* stats when this hour began */
@@ -181,12 +188,45 @@ static int progress_raise(struct apply *a, const struct record_id *id, struct er
 		(const char *const[]){ uuid, lane }, err);
 }
 
+static int told_add(struct apply *a, uint32_t site_id, uint32_t count, struct err *err)
+{
+	int rc = grow((void **)&a->told, &a->told_size, a->told_count, sizeof *a->told, err);
+
+	if (!rc && count)
+		a->told[a->told_count++] = (struct told){ site_id, count };
+	return rc;
+}
+
+/* Wait for the call that the database is at, if it is at one. */
+static int call_end(struct apply *a, struct err *err)
+{
+	const struct told calling = a->calling;
+	PGresult *result;
+	uint32_t stored;
+	int rc;
+
+	if (!calling.count)
+		return 0;
+	a->calling.count = 0;
+	rc = pg_receive(a->conn, &result, err);
+	if (rc)
+		return rc;
+	stored = (uint32_t)pg_int(result, 0, 0);
+	PQclear(result);
+	a->pending.events += stored;
+	a->pending.known_events += calling.count - stored;
+	return told_add(a, calling.site_id, stored, err);
+}
+
 static int set_aside(
 	struct apply *a, const struct item *item, const struct err *why, struct err *err)
 {
-	char uuid[33], lane[8], seq[24], place[16], *hex = malloc(2 * item->wire.len + 3);
-	int rc;
+	char uuid[33], lane[8], seq[24], place[16], *hex;
+	int rc = call_end(a, err);
 
+	if (rc)
+		return rc;
+	hex = malloc(2 * item->wire.len + 3);
 	if (!hex)
 		return err_set(err, -ENOMEM, "apply: no memory");
 	uuid_text(item->record->producer, uuid);
@@ -273,21 +313,16 @@ static int item_order(const void *x, const void *y)
 	return a->order < b->order ? -1 : a->order > b->order;
 }
 
-static int rows_send(struct apply *a, uint32_t *stored, struct err *err)
+/* Have the database begin with the rows; call_end() has to follow. */
+static int call_begin(struct apply *a, uint32_t site_id, struct err *err)
 {
 	struct pg_param params[ROWS_PARAMS];
-	PGresult *result;
 	int rc = rows_params(a->rows, params, err);
 
 	if (!rc)
-		rc = pg_run_params(a->conn, &result, APPLY_SQL, ROWS_PARAMS, params, err);
-	if (rc)
-		return rc;
-	*stored = (uint32_t)pg_int(result, 0, 0);
-	PQclear(result);
-	a->pending.events += *stored;
-	a->pending.known_events += rows_count(a->rows) - *stored;
-	return 0;
+		rc = pg_send_params(a->conn, APPLY_SQL, ROWS_PARAMS, params, err);
+	a->calling = rc ? (struct told){ 0 } : (struct told){ site_id, rows_count(a->rows) };
+	return rc;
 }
 
 static int row_add(struct apply *a, const struct item *item, struct err *err)
@@ -316,23 +351,14 @@ static int row_add(struct apply *a, const struct item *item, struct err *err)
 	return refused_add(a->refused, &ev, refused, err);
 }
 
-static int told_add(struct apply *a, uint32_t site_id, uint32_t count, struct err *err)
-{
-	int rc = grow((void **)&a->told, &a->told_size, a->told_count, sizeof *a->told, err);
-
-	if (!rc && count)
-		a->told[a->told_count++] = (struct told){ site_id, count };
-	return rc;
-}
-
-/* The usual way: many events of a site in one call. */
+/* The usual way: many events of a site in one call. It is put together while the database is at the
+ * one before, and may be under way still afterwards. */
 static int site_apply(struct apply *a, const struct item *items, size_t n, struct err *err)
 {
 	const uint64_t refused_before = a->pending.refused;
-	uint32_t stored = 0;
 	int rc = 0;
 
-	rows_begin(a->rows, items[0].site_id);
+	rows_begin(a->rows, items[0].site_id, (uint32_t)n);
 	refused_begin(a->refused, items[0].site_id);
 	for (size_t i = 0; i < n && !rc; i++)
 		rc = row_add(a, &items[i], err);
@@ -340,13 +366,15 @@ static int site_apply(struct apply *a, const struct item *items, size_t n, struc
 		a->pending.skipped += n;
 		return 0;
 	}
-	if (!rc && rows_count(a->rows))
-		rc = rows_send(a, &stored, err);
+	if (!rc)
+		rc = call_end(a, err);
 	if (!rc)
 		rc = refused_send(a->refused, a->conn, err);
+	if (!rc && rows_count(a->rows))
+		rc = call_begin(a, items[0].site_id, err);
 	if (rc)
 		a->pending.refused = refused_before;
-	return rc ? rc : told_add(a, items[0].site_id, stored, err);
+	return rc;
 }
 
 /* The careful way, when the database has refused a value: one event at a time, the bad ones alone
@@ -360,6 +388,8 @@ static int item_apply_carefully(struct apply *a, const struct item *item, struct
 		return rc;
 	rc = site_apply(a, item, 1, &why);
 	if (!rc)
+		rc = call_end(a, &why);
+	if (!rc)
 		return pg_run_simple(a->conn, "release one", err);
 	/* What cannot be told (-EPROTO) is taken for that one event's fault, too: if it is not,
 	 * there are soon too many. */
@@ -371,6 +401,21 @@ static int item_apply_carefully(struct apply *a, const struct item *item, struct
 	return rc ? rc : set_aside(a, item, &why, err);
 }
 
+/* How many of them, at least one, the next call takes: of one site, which has as few calls as can
+ * be, of one size. While the database has nothing to do it is a small one, and behind it the others
+ * are put together. */
+static size_t call_size(const struct apply *a, const struct item *items, size_t most)
+{
+	size_t n = 1, calls;
+
+	while (n < most && items[n].site_id == items[0].site_id)
+		n++;
+	if (!a->calling.count && n >= 2 * EVENT_OF_CALL_FEW)
+		return n / CALL_OF_PREPARING;
+	calls = (n + EVENT_OF_CALL_MOST - 1) / EVENT_OF_CALL_MOST;
+	return (n + calls - 1) / calls;
+}
+
 static int items_apply(struct apply *a, bool carefully, struct err *err)
 {
 	int rc = 0;
@@ -379,14 +424,11 @@ static int items_apply(struct apply *a, bool carefully, struct err *err)
 	for (size_t i = 0, n; i < a->count && !rc; i += n) {
 		if (stop_wait(0))
 			return err_set(err, -EAGAIN, "the worker is ending");
-		for (n = 1; !carefully && i + n < a->count && n < EVENT_OF_CALL_MOST &&
-			    a->items[i + n].site_id == a->items[i].site_id;
-			n++)
-			;
+		n = carefully ? 1 : call_size(a, &a->items[i], a->count - i);
 		rc = carefully ? item_apply_carefully(a, &a->items[i], err)
 			       : site_apply(a, &a->items[i], n, err);
 	}
-	return rc;
+	return rc ? rc : call_end(a, err);
 }
 
 /* If more than a hundredth of an hour's events would be set aside, it is not they who are wrong:
@@ -473,6 +515,7 @@ static bool roll_back(struct apply *a)
 {
 	struct err ignored;
 
+	(void)!call_end(a, &ignored);
 	if (!pg_run_simple(a->conn, "rollback", &ignored))
 		return true;
 	PQfinish(a->conn);
@@ -567,6 +610,8 @@ static int wanted_apply(
 		item.site_id = ev.site_id;
 		if (!rc)
 			rc = site_apply(a, &item, 1, why);
+		if (!rc)
+			rc = call_end(a, why);
 	}
 	if (!rc)
 		return pg_run_simple(a->conn, "release one", err);

@@ -7,6 +7,7 @@
 
 #define PUT_OFF_FIRST_US (100 * 1000LL)
 #define PUT_OFF_MOST_US  (10 * US_PER_SECOND)
+#define BUSY_MOST_US     US_PER_SECOND
 #define WHOLE_TRIES      2 /* of all a lane has; then of ever less: all of it may take too long */
 
 struct slot {
@@ -130,12 +131,13 @@ void hold_drop(struct hold *h, uint8_t number, const struct held *records, uint3
 	lane->due_mono_us = 0;
 }
 
-unsigned hold_put_off(struct hold *h, uint8_t number)
+unsigned hold_put_off(struct hold *h, uint8_t number, bool is_busy)
 {
+	const int64_t most = is_busy ? BUSY_MOST_US : PUT_OFF_MOST_US;
 	struct lane *lane = &h->lane[number];
 	int64_t wait = PUT_OFF_FIRST_US << (lane->tries > 7 ? 7 : lane->tries);
 
-	lane->due_mono_us = clock_mono_us() + (wait > PUT_OFF_MOST_US ? PUT_OFF_MOST_US : wait);
+	lane->due_mono_us = clock_mono_us() + (wait > most ? most : wait);
 	return ++lane->tries;
 }
 

@@ -11,7 +11,9 @@
 #include "proto/record.h"
 
 #define HOLD_RECORDS_MOST 512
-#define HOLD_BYTES_MOST   (3 << 20)
+/* Nearly what an ingress has on its way at once, 64 records of 64 KiB: the rest is there when these
+ * are done. */
+#define HOLD_BYTES_MOST (7 << 19)
 
 /* A record in hand; wire is lent by hold until hold_drop(). */
 struct held {
@@ -38,9 +40,10 @@ const struct held *hold_lane(struct hold *h, uint8_t lane, uint32_t *n);
 /* The first n of that array are applied. */
 void hold_drop(struct hold *h, uint8_t lane, const struct held *records, uint32_t n);
 
-/* A lane could not be applied: leave it alone for a while, longer each time. Returns how often it
- * has been tried. hold_drop() begins anew. */
-unsigned hold_put_off(struct hold *h, uint8_t lane);
+/* A lane could not be applied: leave it alone for a while, longer each time; for a second at most
+ * when others are at its sites (is_busy), who will be done soon. Returns how often it has been
+ * tried. hold_drop() begins anew. */
+unsigned hold_put_off(struct hold *h, uint8_t lane, bool is_busy);
 
 /* Whether a lane has records and its time has come; and ms until the next one's has, at most
  * `most`.

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/clock.h"
 #include "lib/http.h"
@@ -19,9 +20,14 @@
 #include "services/worker/hold.h"
 #include "services/worker/link.h"
 
-#define IDLE_MS         500
-#define MORE_MS         2 /* after which no more is on its way: records come one behind the other */
-#define GATHER_MOST_US  (20 * 1000LL) /* then nothing is waited for, however many keep coming */
+#define IDLE_MS     500
+#define LOCK_WAITED "(55P03)"  /* in vain, as pg_error() tells it: others have the site's lock */
+#define LARGE_BYTES (48 << 10) /* of memory: goes back whole, a record's is 64 KiB */
+/* Records come one behind the other; after this long no more are on their way. An ingress needs
+ * some of it to send what follows an acknowledgement. And then nothing is waited for, however many
+ * keep coming. */
+#define MORE_MS         10
+#define GATHER_MOST_US  (50 * 1000LL)
 #define WANTED_EVERY_US (2 * US_PER_SECOND) /* how often to look for what is wanted again */
 
 struct worker {
@@ -207,7 +213,7 @@ static int lane_apply(struct worker *w, uint8_t lane)
 	int rc = apply_lane(w->apply, records, n, tell_live, w, &err);
 
 	if (rc) {
-		if (hold_put_off(w->hold, lane) == 1)
+		if (hold_put_off(w->hold, lane, strstr(err.msg, LOCK_WAITED) != NULL) == 1)
 			log_error("worker: a lane cannot be applied, trying on lane=%u records=%u: "
 				  "%s",
 				lane, n, err.msg);
@@ -251,6 +257,7 @@ int main(int argc, char **argv)
 	int rc;
 
 	mallopt(M_ARENA_MAX, 2);
+	mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
 	stop_block();
 	rc = settings_start(&w.settings, FOR_WORKER, "worker",
 		"takes records from ingresses, enriches their events, writes them to PostgreSQL",

@@ -17,6 +17,7 @@
 enum type { TEXT = 0, BOOL = 16, INT8 = 20, INT2 = 21, INT4 = 23 };
 #define ARRAY_HEAD  20
 #define EMPTY_ARRAY 12 /* of no dimension */
+#define PARAM_END   3  /* "{}" and its 0 */
 
 /* An array: its head or closing brace is put when it is used. Where nothing but nulls has come it
  * stays empty, and reads as null at every subscript: most events have few of the columns. */
@@ -98,7 +99,7 @@ _Static_assert(COLUMNS + 2 == ROWS_PARAMS, "the site, its zone, then the columns
 
 struct rows {
 	char site[16], zone[64];
-	uint32_t count;
+	uint32_t count, most;
 	bool no_memory;
 	struct column column[COLUMNS];
 	int64_t *seen; /* ids of strings that are in STRING_ID already; 0 is a free place */
@@ -124,10 +125,11 @@ void rows_close(struct rows **rows)
 	*rows = NULL;
 }
 
-void rows_begin(struct rows *rows, uint32_t site_id)
+void rows_begin(struct rows *rows, uint32_t site_id, uint32_t most)
 {
 	snprintf(rows->site, sizeof rows->site, "%u", site_id);
 	rows->count = 0;
+	rows->most = most;
 	rows->no_memory = false;
 	for (int i = 0; i < COLUMNS; i++) {
 		struct column *c = &rows->column[i];
@@ -150,6 +152,22 @@ void rows_begin(struct rows *rows, uint32_t site_id)
 		memset(rows->seen, 0, rows->seen_size * sizeof *rows->seen);
 }
 
+/* Bytes of a number in its column. */
+static size_t number_bytes(enum type type)
+{
+	return type == INT8 ? 8 : type == INT4 ? 4 : type == INT2 ? 2 : 1;
+}
+
+/* How large a column's buffer is made that is to hold `len`: numbers all fit in then. */
+static size_t column_size(const struct rows *rows, enum column_name name, size_t len)
+{
+	size_t all = ARRAY_HEAD + rows->most * (4 + number_bytes(type_of(name))) + PARAM_END;
+
+	if (type_of(name) != TEXT && name != STRING_ID && len <= all)
+		return all;
+	return len * 2 < 4096 ? 4096 : len * 2;
+}
+
 /* Room for an element of n bytes at a column's end; NULL when memory is out. */
 static char *column_room(struct rows *rows, enum column_name name, size_t n)
 {
@@ -157,7 +175,7 @@ static char *column_room(struct rows *rows, enum column_name name, size_t n)
 	size_t head = c->len || type_of(name) == TEXT ? 0 : ARRAY_HEAD;
 
 	if (c->len + head + n > c->size) {
-		size_t size = (c->len + n) * 2 < 4096 ? 4096 : (c->len + n) * 2;
+		size_t size = column_size(rows, name, c->len + head + n);
 		char *grown = realloc(c->bytes, size);
 
 		if (!grown) {
@@ -229,7 +247,7 @@ static void put_begin(struct rows *rows, enum column_name name)
 static void put_int(struct rows *rows, enum column_name name, int64_t value)
 {
 	enum type type = type_of(name);
-	size_t bytes = type == INT8 ? 8 : type == INT4 ? 4 : type == INT2 ? 2 : 1;
+	size_t bytes = number_bytes(type);
 	char *at;
 
 	put_begin(rows, name);
@@ -435,7 +453,7 @@ int rows_params(struct rows *rows, struct pg_param params[ROWS_PARAMS], struct e
 	for (int i = 0; i < COLUMNS; i++) {
 		struct column *c = &rows->column[i];
 		enum type type = type_of((enum column_name)i);
-		char *at = column_room(rows, (enum column_name)i, 3);
+		char *at = column_room(rows, (enum column_name)i, PARAM_END);
 
 		if (!at)
 			return err_set(err, -ENOMEM, "rows: no memory for a batch");

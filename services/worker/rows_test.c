@@ -101,7 +101,7 @@ static void what_an_array_reads_as_its_own_signs_is_escaped(void **state)
 
 	(void)state;
 	assert_int_equal(rows_open(&rows, &err), 0);
-	rows_begin(rows, 7);
+	rows_begin(rows, 7, 1);
 	add(rows, "/a\"b\\c,{d}", "{\"k\":\"v\"}");
 	add(rows, "NULL", "");
 	assert_int_equal(rows_params(rows, params, &err), 0);
@@ -124,7 +124,7 @@ static void a_text_is_sent_once_a_batch_and_named_by_its_id(void **state)
 	(void)state;
 	assert_int_equal(rows_open(&rows, &err), 0);
 	for (int batch = 0; batch < 2; batch++) {
-		rows_begin(rows, 7);
+		rows_begin(rows, 7, 1);
 		add(rows, "/same", "");
 		add(rows, "/same", "");
 		assert_int_equal(rows_params(rows, params, &err), 0);
@@ -144,7 +144,7 @@ static void a_batch_of_many_texts_keeps_them_all(void **state)
 
 	(void)state;
 	assert_int_equal(rows_open(&rows, &err), 0);
-	rows_begin(rows, 7);
+	rows_begin(rows, 7, 1);
 	for (int i = 0; i < 5000; i++) {
 		snprintf(path, sizeof path, "/page/%d", i);
 		add(rows, path, "");
@@ -165,7 +165,7 @@ static void nothing_is_an_empty_array(void **state)
 
 	(void)state;
 	assert_int_equal(rows_open(&rows, &err), 0);
-	rows_begin(rows, 7);
+	rows_begin(rows, 7, 1);
 	assert_int_equal(rows_params(rows, params, &err), 0);
 	assert_string_equal(params[STRING_VALUE].value, "{}");
 	assert_true(number_of(params[TS], 0, &count) == NUMBER_NULL);
@@ -185,13 +185,13 @@ static void nulls_are_sent_only_beside_others(void **state)
 	wide.screen_width = 800;
 	assert_int_equal(rows_open(&rows, &err), 0);
 	for (int batch = 0; batch < 2; batch++) { /* the second begins anew */
-		rows_begin(rows, 7);
+		rows_begin(rows, 7, 1);
 		add(rows, "/a", "");
 		assert_int_equal(rows_params(rows, params, &err), 0);
 		assert_true(number_of(params[WIDTH], 0, &count) == NUMBER_NULL);
 		assert_int_equal(count, 0);
 		assert_string_equal(params[PROPS].value, "{}");
-		rows_begin(rows, 7);
+		rows_begin(rows, 7, 1);
 		add(rows, "/a", "");
 		assert_int_equal(rows_add(rows, &wide, &nothing, &err), 0);
 		assert_int_equal(rows_params(rows, params, &err), 0);

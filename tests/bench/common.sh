@@ -110,9 +110,11 @@ ingress_start() { # name, first port
 	wait_for "$1 is ready" curl -sf "localhost:$(($2 + 3))/readyz"
 }
 
+# Files of places are read in memory, and theirs is not the service's own.
 memory_show() { # what, pid
-	awk -v what="$1" '/^(VmHWM|VmRSS|RssAnon):/ { v[$1] = $2 * 1024 / 1e6 } END {
-		printf "%-34s VmRSS %5.1f, RssAnon %5.1f, VmHWM %5.1f of 30 MB\n", what, v["VmRSS:"], v["RssAnon:"], v["VmHWM:"]
+	awk -v what="$1" '/^(VmHWM|VmRSS|RssAnon|RssShmem):/ { v[$1] = $2 * 1024 / 1e6 } END {
+		printf "%-34s VmRSS less files in memory %.1f of 30 MB (VmRSS %.1f, RssAnon %.1f, VmHWM %.1f)\n", what,
+			v["VmRSS:"] - v["RssShmem:"], v["VmRSS:"], v["RssAnon:"], v["VmHWM:"]
 	}' "/proc/$2/status"
 }
 

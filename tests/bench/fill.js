@@ -1,5 +1,5 @@
 // Collect a backlog: COUNT events to POST /api/v1/events, a thousand a request, two requests at a time
-// as `footfall log import` has them. Their times are the last hour's, in order: two of three are page views, each
+// as `footfall log import` has them. Their times are the last hour's (BENCH_HOURS), in order: two of three are page views, each
 // third tells how long one of the last half minute was looked at. Pages, visitors and agents are those of a
 // middling blog: few have most of the events, as it is everywhere. BENCH_VISITORS visitors come alike often,
 // instead; BENCH_PAGES is how many pages there are. Arguments: URL, KEY, COUNT, file of user agents, domains…
@@ -8,8 +8,8 @@ import fs from 'node:fs';
 import http from 'node:http';
 
 const [url, key, count, agentsFile, ...domains] = process.argv.slice(2);
-const BATCH = 1000, SPAN_MS = 3600 * 1000;
-const { BENCH_VISITORS, BENCH_PAGES } = process.env;
+const { BENCH_VISITORS, BENCH_PAGES, BENCH_HOURS } = process.env;
+const BATCH = 1000, SPAN_MS = Number(BENCH_HOURS ?? 1) * 3600 * 1000;
 const agents = fs.readFileSync(agentsFile, 'utf8').split('\n').filter(Boolean);
 const agent = new http.Agent({ keepAlive: true });
 const start = Date.now() - SPAN_MS;
