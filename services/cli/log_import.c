@@ -2,8 +2,10 @@
  * is killed and however often the log is imported: see ledger.h. */
 #include <limits.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/clock.h"
@@ -12,18 +14,27 @@
 #include "services/cli/command.h"
 #include "services/cli/ledger.h"
 #include "services/cli/log_reader.h"
+#include "services/cli/log_rotation.h"
 #include "services/cli/result.h"
 #include "services/cli/safe_file.h"
 #include "services/cli/sender.h"
 #include "services/cli/stack.h"
 #include "services/cli/stack_key.h"
 
-#define KEY_FILE_MOST     4096
-#define RETRY_S           300
-#define PROGRESS_TTY_US   (US_PER_SECOND / 5)
-#define PROGRESS_QUIET_US (10 * US_PER_SECOND)
-#define PROGRESS_LINES    1024 /* the clock is looked at so often */
-#define PROPERTY_ID_SIZE  37
+#define KEY_FILE_MOST      4096
+#define RETRY_S            300
+#define PROGRESS_TTY_US    (US_PER_SECOND / 5)
+#define PROGRESS_QUIET_US  (10 * US_PER_SECOND)
+#define PROGRESS_LINES     1024 /* the clock is looked at so often */
+#define PROGRESS_FOLLOW_US (60 * US_PER_SECOND)
+#define PROPERTY_ID_SIZE   37
+
+/* Following. */
+#define LOOK_S 1
+#define ROTATED_LOOKS                                                                              \
+	5 /* so often nothing new, and who wrote to a file before it was rotated is done */
+#define NO_LOG_LINES 10 /* all wrong, and it is no log; a log may well begin with a few */
+#define RETRY_EVER_S (100L * 365 * 86400)
 
 static atomic_bool stopping; /* set by on_stop() only */
 static volatile sig_atomic_t stop_signal;
@@ -52,6 +63,13 @@ struct import {
 	bool half_line; /* the last line was left for the next time */
 	bool stopped;
 	int64_t start_mono_us, shown_mono_us;
+
+	bool follow;
+	bool at_live_end;  /* the file that is read now is being written to */
+	int rotated_looks; /* without anything new since it was rotated */
+	uint64_t lines_past, verdict_past[LOG_VERDICTS]; /* of logs that are finished */
+	bool sender_failed;
+	uint64_t lines_shown;
 };
 
 struct verdict_text {
@@ -210,8 +228,13 @@ static int prepare(struct import *im, struct err *err)
 {
 	int rc = take_property_id(im, err);
 
+	im->follow = call_has(im->call, "follow");
+	if (!rc && im->follow && !strcmp(im->path, "-"))
+		rc = call_wrong(im->call, err,
+			"--follow needs a file; standard input is read until it ends without it");
 	if (!rc)
-		rc = call_number(im->call, "retry-for", 0, 86400, RETRY_S, &im->retry_s, err);
+		rc = call_number(im->call, "retry-for", 0, 86400,
+			im->follow ? RETRY_EVER_S : RETRY_S, &im->retry_s, err);
 	if (!rc)
 		rc = take_domain(im, err);
 	if (!rc)
@@ -227,6 +250,37 @@ static double seconds_of(const struct import *im)
 	double s = (double)(clock_mono_us() - im->start_mono_us) / US_PER_SECOND;
 
 	return s > 1e-6 ? s : 1e-6;
+}
+
+/* Of this run, in all logs. */
+static uint64_t lines_of(const struct import *im, const struct batch_mark *mark)
+{
+	return im->lines_past + mark->lines - im->lines_before;
+}
+
+static uint64_t verdict_of(const struct import *im, enum log_verdict verdict)
+{
+	return im->verdict_past[verdict] + im->done.verdict[verdict];
+}
+
+/* Following, how far a file is says nothing; a minute without a new line is not worth one of ours.
+ */
+static void show_followed(struct import *im)
+{
+	bool tty = isatty(STDERR_FILENO);
+	uint64_t lines = lines_of(im, &im->read);
+	int64_t now = clock_mono_us();
+	char count[RESULT_COUNT_SIZE], views[RESULT_COUNT_SIZE];
+
+	if (lines == im->lines_shown ||
+		now - im->shown_mono_us < (tty ? PROGRESS_TTY_US : PROGRESS_FOLLOW_US))
+		return;
+	im->shown_mono_us = now;
+	im->lines_shown = lines;
+	fprintf(stderr, "%s%s lines, %s page views imported%s", tty ? "\r" : "",
+		result_count(count, lines), result_count(views, im->accepted),
+		tty ? "\033[K" : "\n");
+	fflush(stderr);
 }
 
 static void show_progress(struct import *im)
@@ -273,13 +327,25 @@ static int mark_done(struct import *im, const struct batch_mark *mark, struct er
 	return ledger_save(im->ledger, &im->file, err);
 }
 
+/* One line of what a log that is followed comes to; its run goes on. */
+static void __attribute__((format(printf, 1, 2))) say(const char *format, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "%sfootfall: ", isatty(STDERR_FILENO) ? "\r\033[K" : "");
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+}
+
 static int count_batch(struct import *im, struct batch *b, struct err *err)
 {
 	const char *reason;
 	json_t *count;
 
 	/* Not the lines are wrong then, but what they are sent as, or where to. */
-	if (b->rejected && !b->accepted && !im->accepted && !im->lines_before)
+	if (b->rejected && !b->accepted && !im->accepted && !im->lines_before && !im->follow)
 		return err_set(err, -EPROTO,
 			"the server rejects every event: %s: nothing was imported",
 			json_object_iter_key(json_object_iter(b->reasons)));
@@ -289,6 +355,8 @@ static int count_batch(struct import *im, struct batch *b, struct err *err)
 	{
 		json_int_t known = json_integer_value(json_object_get(im->reasons, reason));
 
+		if (im->follow && !known)
+			say("the server rejects events: %s", reason);
 		json_object_set_new(
 			im->reasons, reason, json_integer(known + json_integer_value(count)));
 	}
@@ -353,19 +421,80 @@ static int take_line(struct import *im, const struct log_text *text, struct err 
 	im->read.lines++;
 	im->read.offset = text->end;
 	im->read.partial = text->unterminated;
+	im->rotated_looks = 0;
 	if (im->read.lines % PROGRESS_LINES == 0)
-		show_progress(im);
+		im->follow ? show_followed(im) : show_progress(im);
 	return batch_is_full(b) ? give_batch(im, err) : 0;
+}
+
+/* What was read is wrong from its first line to its last: a file of another kind. */
+static bool is_no_log(const struct import *im)
+{
+	uint64_t wrong = im->read.verdict[LOG_MALFORMED] + im->read.verdict[LOG_TOO_LONG];
+
+	return !im->lines_before && wrong >= (im->follow ? NO_LOG_LINES : 1) &&
+	       wrong == im->read.lines;
+}
+
+/* Send what was read, and put down that it is done. */
+static int finish_lines(struct import *im, struct err *err)
+{
+	int rc;
+
+	if (is_no_log(im))
+		return err_set(err, -EINVAL,
+			"%s: no line is of Apache's or nginx's common or combined format: "
+			"nothing was imported",
+			im->path);
+	rc = give_batch(im, err);
+	if (!rc)
+		rc = take_back(im, true, err);
+	if (!rc && im->done.offset != im->read.offset)
+		rc = mark_done(im, &im->read, err);
+	return rc;
+}
+
+static void pause_follow(void)
+{
+	const struct timespec pause = { LOOK_S, 0 };
+
+	if (!atomic_load(&stopping))
+		nanosleep(&pause, NULL); /* a signal ends it */
+}
+
+/* At the end of a file that is being written to: 1 when there may be more by now, 0 when it is
+ * finished, since another has its place. */
+static int wait_for_more(struct import *im, struct err *err)
+{
+	enum log_fate fate;
+	int rc = finish_lines(im, err);
+
+	if (rc)
+		return rc;
+	show_followed(im);
+	/* Asked after reading: what was emptied since has the rest in its copy, and of a file that
+	 * was renamed, who writes to it may need a moment to open the new one. */
+	fate = log_reader_fate(im->reader, im->path);
+	if (fate == LOG_TRUNCATED || (fate == LOG_REPLACED && im->rotated_looks == ROTATED_LOOKS))
+		return 0;
+	im->rotated_looks = fate == LOG_REPLACED ? im->rotated_looks + 1 : 0;
+	pause_follow();
+	return atomic_load(&stopping) ? -EINTR : 1;
 }
 
 static int next_line(struct import *im, struct log_text *text, struct err *err)
 {
-	int rc;
+	int rc = 0;
 
-	do
+	for (bool more = true; more;) {
 		rc = log_reader_next(im->reader, text, err);
-	while (rc == -EINTR && !atomic_load(&stopping));
-	if (rc == 1 && text->unterminated && log_reader_may_grow(im->reader)) {
+		more = rc == -EINTR && !atomic_load(&stopping);
+		if (!rc && im->at_live_end) {
+			rc = wait_for_more(im, err);
+			more = rc == 1;
+		}
+	}
+	if (rc == 1 && !im->at_live_end && text->unterminated && log_reader_may_grow(im->reader)) {
 		im->half_line = true;
 		return 0;
 	}
@@ -428,39 +557,136 @@ static int import_lines(struct import *im, struct err *err)
 	return rc > 0 ? -EINTR : rc;
 }
 
-/* What was read is wrong from its first line to its last: a file of another kind. */
-static bool is_no_log(const struct import *im)
+/* The file that im->reader has, to its end. */
+static int import_file(struct import *im, struct err *err)
 {
-	uint64_t wrong = im->read.verdict[LOG_MALFORMED] + im->read.verdict[LOG_TOO_LONG];
+	struct err sender_err = { 0 };
+	int rc = import_lines(im, err);
 
-	return !im->lines_before && wrong && wrong == im->read.lines;
-}
-
-static int finish_lines(struct import *im, struct err *err)
-{
-	int rc;
-
-	if (is_no_log(im))
-		return err_set(err, -EINVAL,
-			"%s: no line is of Apache's or nginx's common or combined format: "
-			"nothing was imported",
-			im->path);
-	rc = give_batch(im, err);
 	if (!rc)
-		rc = take_back(im, true, err);
-	if (!rc && im->done.offset != im->read.offset)
-		rc = mark_done(im, &im->read, err);
+		rc = finish_lines(im, err);
+	if (rc) /* what is under way still counts, whatever ended the reading */
+		im->sender_failed = take_back(im, true, &sender_err) != 0;
 	return rc;
 }
 
-/* What is under way still counts, whatever ended the reading. */
-static void finish_stopped(struct import *im)
+/* Put a file away, and what it came to with that of those before. */
+static void end_file(struct import *im)
 {
-	struct err ignored = { 0 };
+	im->lines_past += im->done.lines - im->lines_before;
+	for (int v = 0; v < LOG_VERDICTS; v++)
+		im->verdict_past[v] += im->done.verdict[v];
+	memset(&im->file, 0, sizeof im->file);
+	memset(&im->read, 0, sizeof im->read);
+	memset(&im->done, 0, sizeof im->done);
+	im->lines_before = 0;
+	im->half_line = im->at_live_end = false;
+	im->rotated_looks = 0;
+	log_reader_close(&im->reader);
+	batch_reset(sender_batch(im->sender)); /* of a file that ended in an error */
+}
 
-	(void)!take_back(im, true, &ignored);
-	im->stopped = true;
-	im->call->ended_by = stop_signal;
+/* Find the log at path in the ledger; one that cannot be read is not known. */
+static void find_known(struct import *im, const char *path, struct ledger_file *file)
+{
+	struct log_reader *reader = NULL;
+	struct err ignored = { 0 };
+	struct log_text first;
+
+	memset(file, 0, sizeof *file);
+	if (!log_reader_open(&reader, path, &ignored) &&
+		log_reader_next(reader, &first, &ignored) == 1)
+		ledger_find(im->ledger, first.text, file);
+	log_reader_close(&reader);
+}
+
+/* Where to go on: the last log that is known, in the first file that has it. A file that is being
+ * compressed lies there twice, and the new one looks as if it were the last. */
+static size_t last_known(struct import *im, const struct log_rotation *rotation)
+{
+	size_t at = rotation->count;
+	struct ledger_file last = { 0 }, file;
+
+	for (size_t i = rotation->count; i-- > 0;) {
+		find_known(im, rotation->path[i], &file);
+		if (!file.known || (last.known && memcmp(file.hash, last.hash, sizeof file.hash)))
+			continue;
+		last = file;
+		at = i;
+	}
+	return at;
+}
+
+/* A rotated file that cannot be read must not hold up the log of now. */
+static int import_rotated(struct import *im, const char *path, struct err *err)
+{
+	const char *followed = im->path;
+	int rc;
+
+	im->path = path;
+	rc = log_reader_open(&im->reader, path, err);
+	if (!rc)
+		rc = import_file(im, err);
+	im->path = followed;
+	if (rc && !im->sender_failed && !atomic_load(&stopping)) {
+		say("%s is left: %s", path, err->msg);
+		rc = 0;
+	}
+	end_file(im);
+	return rc;
+}
+
+/* What was rotated away while nobody looked: the rest of the last log that was followed, and those
+ * that came after it. Of a log that is followed for the first time, what was before stays. */
+static int import_all_rotated(struct import *im, struct err *err)
+{
+	struct log_rotation rotation;
+	int rc = log_rotation_find(&rotation, im->path, err);
+
+	if (!rc)
+		for (size_t i = last_known(im, &rotation); !rc && i < rotation.count; i++)
+			rc = import_rotated(im, rotation.path[i], err);
+	log_rotation_clear(&rotation);
+	return rc;
+}
+
+/* Open the log; while it is not there, wait for it. */
+static int open_followed(struct import *im, struct err *err)
+{
+	bool said = false;
+	int rc;
+
+	while ((rc = log_reader_open(&im->reader, im->path, err)) == -ENOENT) {
+		if (!said)
+			say("%s is not there yet; waiting for it", im->path);
+		said = true;
+		pause_follow();
+		if (atomic_load(&stopping))
+			return -EINTR;
+	}
+	if (!rc && log_reader_follow(im->reader, err))
+		return call_wrong(im->call, err,
+			"%s: --follow needs a plain file, not a compressed one or a device; "
+			"import it without",
+			im->path);
+	im->at_live_end = !rc;
+	return rc;
+}
+
+/* Until it is stopped. */
+static int follow(struct import *im, struct err *err)
+{
+	int rc = 0;
+
+	while (!rc) {
+		rc = import_all_rotated(im, err);
+		if (!rc)
+			rc = open_followed(im, err);
+		if (!rc)
+			rc = import_file(im, err);
+		end_file(im);
+	}
+	return rc;
 }
 
 static void print_reasons(const struct import *im)
@@ -470,8 +696,8 @@ static void print_reasons(const struct import *im)
 	json_t *rejected;
 
 	for (int v = LOG_PAGE + 1; v < LOG_VERDICTS; v++)
-		if (im->done.verdict[v])
-			printf("%12s  skipped: %s\n", result_count(count, im->done.verdict[v]),
+		if (verdict_of(im, v))
+			printf("%12s  skipped: %s\n", result_count(count, verdict_of(im, v)),
 				verdict_texts[v].text);
 	json_object_foreach(im->reasons, reason, rejected)
 	{
@@ -485,10 +711,17 @@ static void print_report(const struct import *im)
 {
 	char before[RESULT_COUNT_SIZE], lines[RESULT_COUNT_SIZE], views[RESULT_COUNT_SIZE];
 	char speed[RESULT_COUNT_SIZE];
-	uint64_t new_lines = im->done.lines - im->lines_before;
+	uint64_t new_lines = lines_of(im, &im->done);
 	double seconds = seconds_of(im);
 
 	printf("%s: ", im->path);
+	if (im->follow) {
+		printf("%s lines, %s page views imported\n", result_count(lines, new_lines),
+			result_count(views, im->accepted));
+		print_reasons(im);
+		puts("Stopped. The same command goes on from here.");
+		return;
+	}
 	if (im->lines_before)
 		printf("lines 1 to %s were imported on %s: ",
 			result_count(before, im->lines_before), im->time_before);
@@ -508,31 +741,36 @@ static void print_report(const struct import *im)
 
 static int print_json(const struct import *im, struct err *err)
 {
-	uint64_t new_lines = im->done.lines - im->lines_before;
-	json_t *skipped = json_object();
+	static const char *const of_one_log[] = { "lines_before", "half_line_left",
+		"lines_per_second", NULL };
+	uint64_t new_lines = lines_of(im, &im->done);
+	json_t *skipped = json_object(), *report;
 	double seconds = seconds_of(im);
 
 	for (int v = LOG_PAGE + 1; v < LOG_VERDICTS; v++)
-		json_object_set_new(skipped, verdict_texts[v].key,
-			json_integer((json_int_t)im->done.verdict[v]));
-	return result_json(
-		json_pack("{sssssssIsIsIsosIsOsbsfsI}", "site", im->property_id, "file", im->path,
-			"state",
-			im->stopped ? "stopped"
-			: new_lines ? "imported"
-				    : "nothing new",
-			"lines_before", (json_int_t)im->lines_before, "lines",
-			(json_int_t)new_lines, "imported", (json_int_t)im->accepted, "skipped",
-			skipped, "rejected", (json_int_t)im->rejected, "rejected_reasons",
-			im->reasons, "half_line_left", im->half_line, "seconds", seconds,
-			"lines_per_second", (json_int_t)((double)new_lines / seconds)),
-		err);
+		json_object_set_new(
+			skipped, verdict_texts[v].key, json_integer((json_int_t)verdict_of(im, v)));
+	report = json_pack("{sssssssIsIsIsosIsOsbsfsI}", "site", im->property_id, "file", im->path,
+		"state",
+		im->stopped ? "stopped"
+		: new_lines ? "imported"
+			    : "nothing new",
+		"lines_before", (json_int_t)im->lines_before, "lines", (json_int_t)new_lines,
+		"imported", (json_int_t)im->accepted, "skipped", skipped, "rejected",
+		(json_int_t)im->rejected, "rejected_reasons", im->reasons, "half_line_left",
+		im->half_line, "seconds", seconds, "lines_per_second",
+		(json_int_t)((double)new_lines / seconds));
+	/* They are of one log; here are several, and an end that is for now. */
+	if (im->follow)
+		for (const char *const *name = of_one_log; *name; name++)
+			json_object_del(report, *name);
+	return result_json(report, err);
 }
 
 static int import_run(struct import *im, struct err *err)
 {
 	const struct sender_options options = { im->url, im->key, im->retry_s, &stopping };
-	int rc = log_reader_open(&im->reader, im->path, err);
+	int rc = im->follow ? 0 : log_reader_open(&im->reader, im->path, err);
 
 	if (!rc)
 		rc = ledger_open(&im->ledger, im->ledger_path, im->property_id, err);
@@ -541,11 +779,10 @@ static int import_run(struct import *im, struct err *err)
 	im->start_mono_us = im->shown_mono_us = clock_mono_us();
 	if (!rc) {
 		hear_stop();
-		rc = import_lines(im, err);
-		if (!rc)
-			rc = finish_lines(im, err);
+		rc = im->follow ? follow(im, err) : import_file(im, err);
 		if (rc == -EINTR && atomic_load(&stopping)) {
-			finish_stopped(im);
+			im->stopped = true;
+			im->call->ended_by = im->follow ? 0 : stop_signal; /* its proper end */
 			rc = 0;
 		}
 		hide_progress(im);
@@ -585,7 +822,16 @@ const struct command log_commands[] = {
 		"It keeps its own time. A range that was imported is skipped, a log that has grown "
 		"is\n"
 		"continued, whatever its name is now: a ledger knows each log by its first line.\n"
-		"Without --url, events go to the stack on this machine, with a key of its own.",
+		"Without --url, events go to the stack on this machine, with a key of its own.\n"
+		"With --follow it goes on with what is appended, and with the next file when the "
+		"log "
+		"is\n"
+		"rotated, until SIGINT or SIGTERM ends it (exit 0); the next start goes on there. "
+		"FILE "
+		"need\n"
+		"not be there yet. It looks once a second, says on stderr once a minute what has "
+		"come,\n"
+		"and prints its report, or the one object of --json, at the end.",
 		log_import,
 		{ { "site", "PROPERTY_ID", "the site that the log is of" },
 			{ "url", "URL", "a server elsewhere, as in https://stats.example.org" },
@@ -596,6 +842,8 @@ const struct command log_commands[] = {
 				"instead of the one in the stack's folder, or, with "
 				"--url, in ~/.local/state/footfall" },
 			{ "retry-for", "SECONDS",
-				"give up when the server took nothing for so long (300)" } } },
+				"give up when the server took nothing for so long (300; with "
+				"--follow never)" },
+			{ "follow", NULL, "go on with what is appended to FILE" } } },
 	{ NULL },
 };

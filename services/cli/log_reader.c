@@ -8,10 +8,11 @@
 
 #define TEXT_SIZE (1 << 20) /* many lines at a read, and room for the longest */
 #define RAW_SIZE  (256 << 10)
+#define HEAD_SIZE 256 /* of a first line: address and time at least */
 
 struct log_reader {
 	int fd;
-	bool regular, gzip, ended, skipping_line;
+	bool regular, gzip, ended, following;
 	uint64_t taken, size; /* bytes of the file */
 	char *text;           /* TEXT_SIZE; what is not yet given out is [start, end) */
 	size_t start, end;
@@ -19,6 +20,8 @@ struct log_reader {
 	z_stream z;
 	bool z_open, z_between; /* between two members of a gzip file */
 	unsigned char *raw;     /* RAW_SIZE */
+	char head[HEAD_SIZE];   /* how a file that is followed begins */
+	size_t head_len;
 };
 
 static int read_fd(struct log_reader *r, void *buf, size_t size, size_t *len, struct err *err)
@@ -75,6 +78,30 @@ static int gzip_read(struct log_reader *r, char *buf, size_t size, size_t *len, 
 	return 0;
 }
 
+/* Smaller than what was read of it; or grown again since, and then it begins otherwise. */
+static bool is_truncated(const struct log_reader *r)
+{
+	char head[HEAD_SIZE];
+	struct stat now;
+	ssize_t got;
+
+	if (fstat(r->fd, &now))
+		return false;
+	if ((uint64_t)now.st_size < r->taken)
+		return true;
+	got = pread(r->fd, head, r->head_len, 0);
+	return got >= 0 && ((size_t)got < r->head_len || memcmp(head, r->head, r->head_len) != 0);
+}
+
+/* Bytes that follow those of the head, as long as there is room for them. */
+static void keep_head(struct log_reader *r, struct span bytes)
+{
+	struct span kept = span_first(bytes, sizeof r->head - r->head_len);
+
+	memcpy(r->head + r->head_len, kept.ptr, kept.len);
+	r->head_len += kept.len;
+}
+
 /* Move what is left to the front, and read more behind it. */
 static int fill(struct log_reader *r, struct err *err)
 {
@@ -89,8 +116,12 @@ static int fill(struct log_reader *r, struct err *err)
 	}
 	if (r->gzip)
 		rc = gzip_read(r, r->text + left, TEXT_SIZE - left, &len, err);
+	else if (r->following && is_truncated(r))
+		rc = 0; /* what lies here now is not what comes next */
 	else
 		rc = read_fd(r, r->text + left, TEXT_SIZE - left, &len, err);
+	if (r->base + r->end == r->head_len)
+		keep_head(r, (struct span){ r->text + left, len });
 	r->end += len;
 	r->ended = !rc && !len;
 	return rc;
@@ -231,6 +262,10 @@ int log_reader_next(struct log_reader *r, struct log_text *line, struct err *err
 			give(r, line, (size_t)(hit - (r->text + r->start)), 1);
 			return 1;
 		}
+		if (r->ended && r->following) {
+			r->ended = false;
+			return 0;
+		}
 		if (r->ended) {
 			if (left)
 				give(r, line, left, 0);
@@ -296,6 +331,26 @@ int log_reader_skip_to(struct log_reader *r, uint64_t offset, char *before, stru
 bool log_reader_may_grow(const struct log_reader *r)
 {
 	return r->regular && !r->gzip;
+}
+
+int log_reader_follow(struct log_reader *r, struct err *err)
+{
+	if (!log_reader_may_grow(r))
+		return err_set(err, -EINVAL, "only a plain file can be followed");
+	r->following = true;
+	return 0;
+}
+
+enum log_fate log_reader_fate(const struct log_reader *r, const char *path)
+{
+	struct stat now, named;
+
+	if (is_truncated(r))
+		return LOG_TRUNCATED;
+	if (fstat(r->fd, &now) || stat(path, &named) ||
+		(named.st_dev == now.st_dev && named.st_ino == now.st_ino))
+		return LOG_CURRENT;
+	return LOG_REPLACED;
 }
 
 uint64_t log_reader_taken(const struct log_reader *r)

@@ -42,6 +42,19 @@ int log_reader_skip_to(
  * file and a stream are complete when they end. */
 bool log_reader_may_grow(const struct log_reader *r);
 
+/* From now on an end is one for now only: the next call looks again, and a last line is not given
+ * before its line break is there (but one longer than 1 MiB, whose rest comes as a line of its
+ * own). -EINVAL: not a plain file. */
+int log_reader_follow(struct log_reader *r, struct err *err) MUST_CHECK;
+
+/* What became of a plain file that is being written to. */
+enum log_fate {
+	LOG_CURRENT,   /* path still leads to it, or, for now, nowhere */
+	LOG_REPLACED,  /* path leads to another file; who writes may be slow to notice */
+	LOG_TRUNCATED, /* it was emptied, and may have new lines already */
+};
+enum log_fate log_reader_fate(const struct log_reader *r, const char *path);
+
 /* How far it is: bytes taken of the file as it lies there, and its size; 0 when that is not known.
  */
 uint64_t log_reader_taken(const struct log_reader *r);

@@ -240,6 +240,75 @@ static void reading_goes_on_at_an_offset(void **state)
 	free((char *)(uintptr_t)bytes.ptr);
 }
 
+static void follow(struct fixture *f)
+{
+	open_reader(f);
+	assert_int_equal(log_reader_follow(f->reader, &f->err), 0);
+}
+
+static void a_file_that_is_followed_gives_lines_when_their_breaks_come(void **state)
+{
+	struct fixture *f = *state;
+
+	follow(f);
+	assert_end(f);
+	write_plain(f, "a", SPAN("one\ntw"));
+	assert_line(f, "one", 0);
+	assert_end(f);
+	assert_end(f);
+	write_plain(f, "a", SPAN("o\n"));
+	assert_line(f, "two", 4);
+	assert_end(f);
+	assert_int_equal(log_reader_fate(f->reader, f->path), LOG_CURRENT);
+}
+
+static void a_file_that_was_emptied_gives_nothing_of_what_came_then(void **state)
+{
+	struct fixture *f = *state;
+
+	write_plain(f, "w", SPAN("one\n"));
+	follow(f);
+	assert_line(f, "one", 0);
+	assert_end(f);
+	write_plain(f, "w", SPAN("new\nlines\n")); /* longer than before */
+	assert_end(f);
+	assert_int_equal(log_reader_fate(f->reader, f->path), LOG_TRUNCATED);
+	write_plain(f, "w", SPAN(""));
+	assert_int_equal(log_reader_fate(f->reader, f->path), LOG_TRUNCATED);
+}
+
+static void a_file_whose_name_is_another_s_is_read_to_its_end(void **state)
+{
+	struct fixture *f = *state;
+	char moved[80];
+	FILE *late;
+
+	snprintf(moved, sizeof moved, "%s.moved", f->path);
+	write_plain(f, "w", SPAN("one\n"));
+	follow(f);
+	assert_line(f, "one", 0);
+	assert_int_equal(rename(f->path, moved), 0);
+	assert_int_equal(log_reader_fate(f->reader, f->path), LOG_CURRENT);
+	write_plain(f, "w", SPAN("another\n"));
+	assert_int_equal(log_reader_fate(f->reader, f->path), LOG_REPLACED);
+	late = fopen(moved, "a");
+	assert_non_null(late);
+	fputs("two\n", late);
+	fclose(late);
+	assert_line(f, "two", 4);
+	assert_end(f);
+	unlink(moved);
+}
+
+static void only_a_plain_file_is_followed(void **state)
+{
+	struct fixture *f = *state;
+
+	write_gzip(f, "w", SPAN("one\n"));
+	open_reader(f);
+	assert_int_equal(log_reader_follow(f->reader, &f->err), -EINVAL);
+}
+
 static void a_file_that_is_not_there_is_named(void **state)
 {
 	struct fixture *f = *state;
@@ -261,6 +330,10 @@ int main(void)
 		TEST(a_last_line_without_its_break_is_marked),
 		TEST(a_line_too_long_is_marked_and_the_next_is_whole),
 		TEST(reading_goes_on_at_an_offset),
+		TEST(a_file_that_is_followed_gives_lines_when_their_breaks_come),
+		TEST(a_file_that_was_emptied_gives_nothing_of_what_came_then),
+		TEST(a_file_whose_name_is_another_s_is_read_to_its_end),
+		TEST(only_a_plain_file_is_followed),
 		TEST(a_file_that_is_not_there_is_named),
 	};
 

@@ -16,10 +16,10 @@ const realLog = path.join(root, 'tests/data/logs/apache_combined_10k.log');
 const site = '0b54cd4e-6ac3-4a4c-8d0a-3b1f8f1d2e11';
 const key = 'a-key';
 
-let folder, server, requests, answerNext, logFile;
+let folder, server, requests, answerNext, logFile, followed;
 
 // Every request is kept; answerNext(events, number) may say {status, headers, body} or 'hang' or 'cut'.
-async function startServer() {
+async function startServer(port = 0) {
   requests = [];
   answerNext = () => undefined;
   server = http.createServer((req, res) => {
@@ -42,16 +42,18 @@ async function startServer() {
       res.end(JSON.stringify(said.body || { accepted: events.length, rejected: 0, unavailable: 0, results: [] }));
     });
   });
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
 }
 
 beforeEach(async () => {
   folder = fs.mkdtempSync(path.join(os.tmpdir(), 'log-import-'));
   logFile = path.join(folder, 'access.log');
+  followed = [];
   await startServer();
 });
 
 afterEach(async () => {
+  for (const child of followed) child.kill('SIGKILL'); // of a test that failed
   server.closeAllConnections?.();
   await new Promise((resolve) => server.close(resolve));
   fs.rmSync(folder, { recursive: true });
@@ -399,6 +401,210 @@ test('Ctrl-C ends it after the batches under way, and the same command goes on',
   assert.equal(result.lines_before, report.lines);
   assert.equal(sentEvents().length, 20000, 'nothing was sent twice');
   assert.equal(distinctIds().size, 20000);
+});
+
+// `log import --follow` of logFile in the background; stop() ends it by SIGTERM and gives its JSON.
+function follow(...more) {
+  const { child, done } = start(remote(logFile, '--follow', '--json', ...more));
+  followed.push(child);
+  return {
+    child,
+    said: (pattern) => new Promise((resolve) => {
+      let text = '';
+      child.stderr.on('data', (chunk) => { text += chunk; if (pattern.test(text)) resolve(); });
+    }),
+    async stop(signal = 'SIGTERM') {
+      child.kill(signal);
+      const result = await done;
+      assert.equal(result.code, 0, result.err);
+      return { ...JSON.parse(result.out), said: result.err };
+    },
+  };
+}
+
+// Until the server has answered for so many events.
+async function taken(count) {
+  const deadline = Date.now() + 60000;
+  while (sentEvents().length < count) {
+    assert.ok(Date.now() < deadline, `${sentEvents().length} of ${count} events came`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+const pages = () => sentEvents().map((event) => Number(event.url.split('/').at(-1))).sort((a, b) => a - b);
+const numbers = (from, to) => Array.from({ length: to - from + 1 }, (_, i) => from + i);
+const append = (text) => fs.appendFileSync(logFile, text);
+
+test('following, what is appended comes in, and the next start goes on where SIGTERM or SIGINT ended it', async () => {
+  fs.writeFileSync(logFile, lines(1, 1200));
+  let run = follow();
+  await taken(1200);
+  append(lines(1201, 1210));
+  await taken(1210);
+  append(line(1211, 'GET /a.css HTTP/1.1') + lines(1212, 1213));
+  await taken(1212);
+  const report = await run.stop();
+  assert.deepEqual([report.state, report.lines, report.imported, report.skipped.asset], ['stopped', 1213, 1212, 1]);
+
+  append(lines(1214, 1220));
+  run = follow();
+  await taken(1219);
+  assert.equal((await run.stop('SIGINT')).imported, 7);
+  assert.equal(distinctIds().size, 1219);
+  assert.equal((await runImport(logFile)).state, 'nothing new');
+  assert.equal(sentEvents().length, 1219);
+});
+
+test('following, a half-written line waits for its end', async () => {
+  fs.writeFileSync(logFile, line(1) + line(2).slice(0, 70));
+  const run = follow();
+  await taken(1);
+  append(line(2).slice(70, 90));
+  append(line(2).slice(90) + line(3).slice(0, 10));
+  await taken(2);
+  append(line(3).slice(10));
+  await taken(3);
+  assert.equal((await run.stop()).skipped.malformed, 0);
+  assert.deepEqual(pages(), [1, 2, 3]);
+});
+
+test('following, a log that is not there yet is waited for', async () => {
+  const run = follow();
+  await run.said(/access\.log is not there yet; waiting for it/);
+  fs.writeFileSync(logFile, '');
+  append(lines(1, 3));
+  await taken(3);
+  assert.equal((await run.stop()).imported, 3);
+});
+
+test('following, of a log that is renamed the rest is read, then the new one, which writers open later', async () => {
+  fs.writeFileSync(logFile, lines(1, 10));
+  const run = follow();
+  await taken(10);
+  append(lines(11, 12));
+  fs.renameSync(logFile, path.join(folder, 'moved'));
+  fs.appendFileSync(path.join(folder, 'moved'), lines(13, 14));
+  await taken(14);
+  fs.writeFileSync(logFile, lines(20, 25));
+  fs.appendFileSync(path.join(folder, 'moved'), lines(15, 19)); // a worker of before
+  await taken(25);
+  append(lines(26, 27));
+  await taken(27);
+  assert.equal((await run.stop()).imported, 27);
+  assert.deepEqual(pages(), numbers(1, 27));
+});
+
+test('following, a log that is copied and emptied loses and repeats nothing of what the copy has', async () => {
+  fs.writeFileSync(logFile, lines(1, 10));
+  const run = follow();
+  await taken(10);
+  for (let round = 1; round < 4; round++) {
+    append(lines(10 * round + 1, 10 * round + 4)); // perhaps in the copy only
+    fs.copyFileSync(logFile, `${logFile}.${4 - round}`);
+    fs.truncateSync(logFile);
+    append(lines(10 * round + 5, 10 * round + 10));
+    if (round === 2) append(`${line(999, 'POST /long HTTP/1.1').repeat(50)}`); // longer than before at once
+    await taken(10 * round + 10);
+  }
+  assert.equal((await run.stop()).imported, 40);
+  assert.deepEqual(pages(), numbers(1, 40));
+});
+
+test('following, what was rotated several times meanwhile is read in order, of logs from before nothing', async () => {
+  const rotate = (from, to) => {
+    fs.renameSync(logFile, `${logFile}-${String(from).padStart(8, '0')}`);
+    fs.writeFileSync(logFile, lines(from, to));
+  };
+  const old = `${logFile}.1`;
+  fs.writeFileSync(old, lines(900, 910));
+  fs.utimesSync(old, 1e9, 1e9);
+  fs.writeFileSync(`${logFile}.txt`, lines(800, 810));
+  fs.writeFileSync(logFile, lines(1, 10));
+  await (async () => { const run = follow(); await taken(10); await run.stop(); })();
+
+  append(lines(11, 12)); // while it does not run
+  rotate(13, 20);
+  rotate(21, 30);
+  fs.writeFileSync(`${logFile}-1.gz`, zlib.gzipSync(lines(1, 5)).subarray(0, -9)); // being compressed
+  const run = follow();
+  await run.said(/access\.log-1\.gz is left: the gzip file is cut short/);
+  await taken(30);
+  answerNext = () => ({ status: 503 }); // while the server takes nothing
+  append(lines(31, 31));
+  await run.said(/trying again/);
+  rotate(32, 40);
+  rotate(41, 50);
+  answerNext = () => undefined;
+  await taken(50);
+  await run.stop();
+  assert.deepEqual(pages(), numbers(1, 50));
+});
+
+test('following, a server that is away for a while is waited for, said once, and nothing is lost', async () => {
+  fs.writeFileSync(logFile, lines(1, 5));
+  const run = follow();
+  await taken(5);
+  const { port } = server.address();
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+  append(lines(6, 10));
+  await run.said(/trying again/);
+  append(lines(11, 15));
+  const before = requests;
+  await startServer(port);
+  requests.unshift(...before);
+  await taken(15);
+  const { said } = await run.stop();
+  assert.match(said, /^footfall: trying again: [^\n]*\nfootfall: the server takes events again\n$/);
+  assert.deepEqual(pages(), numbers(1, 15));
+});
+
+test('following, stopped while the server takes nothing, the next start sends it with the same ids', async () => {
+  fs.writeFileSync(logFile, lines(1, 5));
+  answerNext = () => ({ status: 503 });
+  const first = follow();
+  await first.said(/trying again/);
+  assert.equal((await first.stop()).imported, 0);
+  const tried = ids(requests[0].events);
+  answerNext = () => undefined;
+  const run = follow();
+  await taken(5);
+  await run.stop();
+  assert.deepEqual(ids(sentEvents()), tried);
+});
+
+test('following, events that the server rejects end nothing and are said once a reason', async () => {
+  fs.writeFileSync(logFile, line(1));
+  answerNext = (events) => (events[0].url.endsWith('/3') ? undefined : { body: { accepted: 0, rejected: 1,
+    unavailable: 0, results: [{ index: 0, status: 'rejected', error: 'url is wrong' }] } });
+  const run = follow();
+  await run.said(/rejects events: url is wrong/);
+  append(line(2));
+  await taken(2);
+  append(line(3));
+  await taken(3);
+  const report = await run.stop();
+  assert.deepEqual([report.imported, report.rejected_reasons], [1, { 'url is wrong': 2 }]);
+  assert.equal(report.said.match(/url is wrong/g).length, 1);
+});
+
+test('what cannot be followed is refused with a clear line', async () => {
+  fs.writeFileSync(`${logFile}.gz`, zlib.gzipSync(lines(1, 5)));
+  fs.writeFileSync(logFile, '{"json": true}\n'.repeat(20));
+  for (const [args, code, says] of [
+    [remote('-', '--follow'), 2, /--follow needs a file/],
+    [remote(`${logFile}.gz`, '--follow'), 2, /access\.log\.gz: --follow needs a plain file/],
+    [remote('/dev/null', '--follow'), 2, /\/dev\/null: --follow needs a plain file/],
+    [remote(logFile, 'other.log', '--follow'), 2, /"other\.log" is one argument too many/],
+    [remote(folder, '--follow'), 1, /is a folder/],
+    [remote(logFile, '--follow'), 1, /no line is of Apache's or nginx's/],
+  ]) {
+    const result = await start(args).done;
+    assert.equal(result.code, code, args.join(' '));
+    assert.match(result.err, says);
+    assert.match(result.err, /^footfall: [^\n]*\n$/);
+  }
+  assert.equal(requests.length, 0);
 });
 
 test('wrong use ends with 2 and says what is wrong', async () => {
