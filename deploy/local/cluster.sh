@@ -17,7 +17,8 @@ cluster_check() {
 		die "$home/pg was made by PostgreSQL $made_by, this is $POSTGRES_MAJOR: dump it there and restore it here"
 }
 
-# A cluster is made beside its place and moved there when it is whole and on disk.
+# A cluster is made beside its place and moved there when it is whole and on disk, all at once: initdb would sync a
+# thousand files, each for itself.
 cluster_make() {
 	if [ -e "$home/pg/PG_VERSION" ]; then
 		cluster_unlock
@@ -27,8 +28,9 @@ cluster_make() {
 	rm -rf "$home/pg.new"
 	mkdir -m 700 "$home/pg.new"
 	[ ${#as[@]} -eq 0 ] || chown "$user:$user" "$home/pg.new"
-	"${as[@]}" "$pg_bin/initdb" -D "$home/pg.new" "${initdb_options[@]}" --pwfile="$home/secrets/superuser" \
-		--auth=scram-sha-256 >"$home/log/initdb.log" 2>&1 </dev/null || fail initdb
+	"${as[@]}" "$pg_bin/initdb" -D "$home/pg.new" "${initdb_options[@]}" --no-sync \
+		--pwfile="$home/secrets/superuser" --auth=scram-sha-256 >"$home/log/initdb.log" 2>&1 </dev/null || fail initdb
+	sync -f "$home/pg.new"
 	mv -T "$home/pg.new" "$home/pg"
 }
 

@@ -23,14 +23,15 @@ bin=$root/build/bin
 pg_bin=/usr/lib/postgresql/$POSTGRES_MAJOR/bin
 # What of the repository the running services read.
 read_by_services=("$bin" "$root/build/web" "$root/services/tracker" "$root/deploy/schema"
-	"$root/deploy/lists" "$root/node_modules/@tryghost" "$root/node_modules/crawler-user-agents"
+	"$root/deploy/lists" "$root/deploy/door" "$root/deploy/memory.sh" "$root/node_modules/@tryghost" "$root/node_modules/crawler-user-agents"
 	"$root/node_modules/uap-core" "$root/node_modules/@ip-location-db")
 PATH=$PATH:/usr/sbin:/sbin
 
 # The stack's databases are its own: what is said of others, for other programs, must not reach it.
 unset "${!PG@}" FOOTFALL_{APP_DB,METRICS_DB}{,_FILE} FOOTFALL_{SCHEMA_DIR,INGRESS_URL,ADMIN_PORTS,ADMIN_ADDR}
 for i in FOOTFALL_{GEOIP_DB,ASN_DB,DATA_CENTRES,ISO_CODES,UA_RULES,BOT_AGENTS} \
-	FOOTFALL_{SOURCES,AI_ASSISTANTS,REFERRERS,SOCIALS,SEARCH_ENGINES,SPAM_REFERRERS}; do # we leave the folder that they are relative to
+	FOOTFALL_{SOURCES,AI_ASSISTANTS,REFERRERS,SOCIALS,SEARCH_ENGINES,SPAM_REFERRERS} \
+	FOOTFALL_{SITES,CERTIFICATES,ACME,ACCESS_LOG}_DIR; do # we leave the folder that they are relative to
 	[ -z "${!i:-}" ] || export "$i=$(realpath -ms -- "${!i}")"
 done
 
@@ -71,7 +72,7 @@ config_check() {
 	done
 	command -v nginx >/dev/null || die "nginx is missing: run it by \`make run\` or \`make up\`"
 	[ -f "$root/build/web/index.html" ] || die "build/web is missing: run it by \`make run\` or \`make up\`"
-	# nginx.conf and the command line's `env` have no quoting for these.
+	# nginx and the command line's `env` have no quoting for these.
 	case $root$home in
 	*[\"\$\\]* | *[[:cntrl:]]*) die "the folders $root and $home may not have \", \$ or \\ in their names" ;;
 	esac
@@ -187,7 +188,7 @@ secret_file() { # path: made once, 192 random bits
 }
 
 config_write() {
-	local role db i upstreams='' listen='' ports='' text
+	local role db i ports=''
 	secret_file "$home/secrets/superuser"
 	for role in "${role_names[@]}"; do
 		secret_file "$home/secrets/$role.password"
@@ -195,11 +196,11 @@ config_write() {
 			private_file "$home/secrets/$role.$db" <<<"host=127.0.0.1 port=$((port + 44)) dbname=footfall_$db user=footfall_$role password=$(<"$home/secrets/$role.password")"
 		done
 	done
-	ingress_links='' ingress_admins=''
+	ingress_links='' ingress_admins='' ingress_hosts=''
 	for ((i = 0; i < ingresses; i++)); do
 		ingress_links+=${ingress_links:+,}127.0.0.1:$((port + 20 + i)):$((port + 30 + i))
 		ingress_admins+=${ingress_admins:+,}127.0.0.1:$((port + 50 + i))
-		upstreams+="server 127.0.0.1:$((port + 10 + i)) max_fails=0; "
+		ingress_hosts+=${ingress_hosts:+,}127.0.0.1:$((port + 10 + i))
 	done
 	for i in "${services[@]}"; do ports+=${ports:+,}$i=${admin_port[$i]}; done
 	private_file "$home/env" <<-END
@@ -211,15 +212,6 @@ config_write() {
 		FOOTFALL_SCHEMA_DIR=$root/deploy/schema
 		FOOTFALL_ADMIN_PORTS=$ports
 	END
-	[ ! -e /proc/net/if_inet6 ] || listen="listen [::]:$port default_server;" # a kernel may have no IPv6
-	text=$(<"$here/nginx.conf.in")
-	text=${text//@WEB@/"$root/build/web"}
-	text=${text//@PORT@/"$port"}
-	text=${text//@LISTEN_IPV6@/"$listen"}
-	text=${text//@INGRESSES@/"$upstreams"}
-	text=${text//@QUERY@/"127.0.0.1:$((port + 40))"}
-	text=${text//@CONSOLE@/"127.0.0.1:$((port + 42))"}
-	private_file "$home/nginx.conf" <<<"$text"
 }
 
 cli() {
@@ -245,13 +237,20 @@ become() { # name, pid of the supervisor
 		;;
 	esac
 	case $name in
+	ingress-* | query | console) # whom the door believes, they do, and the door itself, by whom all comes
+		[ -z "${FOOTFALL_TRUSTED_PROXIES:-}" ] || export FOOTFALL_TRUSTED_PROXIES=127.0.0.1/32,$FOOTFALL_TRUSTED_PROXIES
+		;;
+	esac
+	case $name in
 	postgres)
 		signal=INT
 		program=("$pg_bin/postgres" -D "$home/pg" "${postgres_options[@]}")
 		;;
 	door)
-		signal=QUIT
-		program=(nginx -p "$home/nginx/" -e stderr -c "$home/nginx.conf")
+		unset FOOTFALL_ADMIN_ADDR
+		export FOOTFALL_DOOR_ADDR=$port FOOTFALL_WEB_DIR=$root/build/web FOOTFALL_INGRESS_HOSTS=$ingress_hosts
+		export FOOTFALL_QUERY_HOSTS=127.0.0.1:$((port + 40)) FOOTFALL_CONSOLE_HOSTS=127.0.0.1:$((port + 42))
+		program=("$root/deploy/door/door" "$home/nginx")
 		;;
 	ingress-*)
 		export FOOTFALL_INGRESS_ADDR=127.0.0.1:$((port + 10 + n)) FOOTFALL_PUSH_ADDR=127.0.0.1:$((port + 20 + n))

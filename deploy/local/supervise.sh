@@ -99,7 +99,7 @@ supervise() {
 # Show the services' errors, as they come, where the supervisor speaks.
 errors_show() {
 	local name logs=() line last=''
-	for name in "${services[@]}"; do logs+=("$home/log/$name.log"); done
+	for name in "${services[@]}" door; do logs+=("$home/log/$name.log"); done
 	tail -n 0 -qF --pid=$$ "${logs[@]}" 2>/dev/null 9>&- > >(
 		exec 9>&-
 		trap '' INT
@@ -113,20 +113,23 @@ errors_show() {
 }
 
 # First line of an HTTP answer on loopback.
-http_status() { # port, path
+http_status() { # port, path, host
 	local line='' tcp
 	exec {tcp}<>"/dev/tcp/127.0.0.1/$1" || return 1
-	printf 'GET %s HTTP/1.0\r\nHost: localhost\r\n\r\n' "$2" >&"$tcp"
+	printf 'GET %s HTTP/1.0\r\nHost: %s\r\n\r\n' "$2" "${3:-localhost}" >&"$tcp"
 	read -rt 5 -u "$tcp" line || true
 	exec {tcp}>&-
 	echo "$line"
 } 2>/dev/null
 
 wait_ready() { # name
-	local name=$1 at=${admin_port[$1]:-$port} path=/readyz tries
-	[ "$name" != door ] || path=/
+	local name=$1 at=${admin_port[$1]:-$port} path=/readyz host='' well=200 tries
+	if [ "$name" = door ]; then # the dashboard's first page, which is on the app's host, or on any that is no site's
+		path=/ host=${FOOTFALL_APP_HOST:-dashboard.invalid}
+		[ -z "${FOOTFALL_DOOR_TLS_ADDR:-}" ] || well='308|503' # it is by HTTPS, or will be when there is a certificate
+	fi
 	for ((tries = 0; tries < 1200; tries++)); do
-		case $(http_status "$at" $path) in *' 200 '*) return 0 ;; esac
+		[[ ! $(http_status "$at" $path "$host") =~ ^HTTP/1\.[01]\ ($well)\  ]] || return 0
 		alive "$name" || fail "$name"
 		nap 0.05
 	done
@@ -186,8 +189,8 @@ stop_all() {
 		esac
 	done
 	[ -z "$watcher" ] || kill "$watcher" 2>/dev/null
-	tell QUIT door
-	wait_end 15 door
+	tell TERM door
+	wait_end 20 door
 	kill_rest door
 	tell TERM "${early[@]}"
 	wait_end 20 "${early[@]}" # those behind take what these still send

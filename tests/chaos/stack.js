@@ -52,16 +52,16 @@ export class Stack extends Parts {
 
   // The local stack's own door, in front of our ingresses; the other services are nobody.
   doorMake() {
-    const file = path.join(this.home, 'nginx.conf'), nobody = `${this.host(1)}:9`;
-    const values = {
-      WEB: path.join(ROOT, 'build/web'), PORT: `${this.host(1)}:${DOOR_PORT}`, LISTEN_IPV6: '', QUERY: nobody, CONSOLE: nobody,
-      INGRESSES: this.ingresses.map(({ http }) => `server ${http.host}:${HTTP_PORT} max_fails=0;`).join(' '),
-    };
-    this.folder('nginx');
-    fs.writeFileSync(file, fs.readFileSync(path.join(ROOT, 'deploy/local/nginx.conf.in'), 'utf8')
-      .replace(/@([A-Z_0-9]+)@/g, (_, name) => values[name]));
-    return this.service('door', 'nginx', ['-p', path.join(this.home, 'nginx/'), '-e', 'stderr', '-c', file],
-      { env: { PATH: `${process.env.PATH}:/usr/sbin:/sbin` }, deathSignal: 'QUIT', revive: true });
+    const nobody = `${this.host(1)}:9`;
+    return this.service('door', path.join(ROOT, 'deploy/door/door'), [this.folder('nginx')], {
+      env: {
+        PATH: process.env.PATH,
+        FOOTFALL_DOOR_ADDR: `${this.host(1)}:${DOOR_PORT}`, FOOTFALL_WEB_DIR: path.join(ROOT, 'build/web'),
+        FOOTFALL_INGRESS_HOSTS: this.ingresses.map(({ http }) => `${http.host}:${HTTP_PORT}`).join(','),
+        FOOTFALL_QUERY_HOSTS: nobody, FOOTFALL_CONSOLE_HOSTS: nobody,
+      },
+      revive: true,
+    });
   }
 
   // Where clients may send: {name, host, port}.

@@ -71,11 +71,12 @@ for (const [language, example] of Object.entries(EXAMPLES)) {
   });
 }
 
-test('the door sends away a seventeenth call of one address with 429 and Retry-After, and takes it when another has ended', async (t) => {
-  const head = `POST /api/v1/events HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer ${key}\r\nContent-Length: 2\r\n\r\n`;
-  const calls = Array.from({ length: 16 }, () => net.connect(stack.port, '127.0.0.1', function () { this.write(`${head}[`); }).on('error', () => {}));
+test('the door sends away a fifth large call of one address with 429 and Retry-After, and takes it when another has ended', async (t) => {
+  const body = `[${' '.repeat(200000)}]`;
+  const head = `POST /api/v1/events HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer ${key}\r\nContent-Length: ${body.length}\r\n\r\n`;
+  const calls = Array.from({ length: 4 }, () => net.connect(stack.port, '127.0.0.1', function () { this.write(`${head}[`); }).on('error', () => {}));
   t.after(() => calls.forEach((call) => call.destroy()));
-  const send = () => request(`http://127.0.0.1:${stack.port}/api/v1/events`, { method: 'POST', headers: { Authorization: `Bearer ${key}` }, body: '[]' });
+  const send = () => request(`http://127.0.0.1:${stack.port}/api/v1/events`, { method: 'POST', headers: { Authorization: `Bearer ${key}` }, body });
   const refused = await waitFor(async () => {
     const answer = await send();
     return answer.status !== 200 && answer;

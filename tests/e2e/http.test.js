@@ -5,8 +5,8 @@ import fs from 'node:fs';
 import net from 'node:net';
 import { after, afterEach, before, test } from 'node:test';
 import { startParts } from '../parts/proof.js';
-import { once as ask, post } from '../parts/visitors.js';
-import { note } from './harness.js';
+import { once as ask, pageView, post } from '../parts/visitors.js';
+import { note, waitFor } from './harness.js';
 
 let stack;
 
@@ -78,4 +78,32 @@ test('JSON of many levels, or of many small values, ends no service and leaves t
   note(`ingress after JSON of many levels and values: VmRSS ${resident.toFixed(1)} MB`);
   assert.ok(resident < 30);
   assert.deepEqual(services.map((service) => service.child?.pid), pids, 'each is the same process');
+});
+
+const CROWDS = {
+  'say nothing': '', 'send half of their headers': 'POST /api/event HTTP/1.1\r\nHost: x\r\nX-A',
+  'send half of a body of 64 KiB': `POST /api/event HTTP/1.1\r\nHost: x\r\nContent-Length: 65536\r\n\r\n{"n":"${'x'.repeat(30000)}`,
+};
+
+// Without the door, whose matter such clients are, they have every thread, and the kernel's queue, as long as they stay.
+test('an ingress to which 10,000 connections were made that say nothing, or not all, takes events as soon as they are gone, and has not grown', async () => {
+  const ingress = stack.ingress('ingress-crowd', 10, { FOOTFALL_JOURNAL_DIR: stack.folder('crowd') });
+  await stack.running(ingress);
+  const { pid } = ingress;
+  for (const [what, bytes] of Object.entries(CROWDS)) {
+    const crowd = [];
+    let connected = 0;
+    for (let i = 0; i < 10000; i++) {
+      const socket = net.connect(ingress.http).on('error', () => {}).on('connect', () => { connected++; socket.write(bytes); });
+      crowd.push(socket);
+      if (i % 500 === 0) await new Promise(setImmediate);
+    }
+    await waitFor(() => connected > 1000, 'as many as it takes in');
+    for (const socket of crowd) socket.destroy();
+    await waitFor(async () => (await ask(ingress.http, pageView(stack.sites[0], '/after'))).status === 202, 'an event is taken', { timeout: 5000 });
+    const resident = Number(/VmRSS:\s*(\d+) kB/.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) * 1024 / 1e6;
+    note(`ingress after 10,000 connections that ${what}: VmRSS ${resident.toFixed(1)} MB`);
+    assert.ok(resident < 30);
+  }
+  assert.equal(ingress.child?.pid, pid, 'it is the same process');
 });

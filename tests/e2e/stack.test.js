@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { freePortBlock, request, run, startStack, waitFor } from './harness.js';
+import { AGENT, freePortBlock, request, run, startStack, waitFor } from './harness.js';
 
 let stack, site;
 
@@ -43,6 +43,24 @@ test('two stacks live side by side', async () => {
     assert.deepEqual((await stack.footfall(['user', 'list'])).map?.((user) => user.email) ?? stack.sql('app', 'select email from account').flat(), ['owner@example.org']);
   } finally {
     await other.remove();
+  }
+});
+
+test('proxies before the door are believed about the client, by services too, and nobody else is', async () => {
+  const behind = await startStack({ FOOTFALL_TRUSTED_PROXIES: '127.0.0.8' });
+  try {
+    await behind.account();
+    const place = await behind.site('example.net');
+    for (const [localAddress, client] of [['127.0.0.8', '198.51.100.1'], ['127.0.0.8', '198.51.100.2'], ['127.0.0.8', '198.51.100.1'], ['127.0.0.9', '198.51.100.1']]) {
+      const answer = await request(`http://127.0.0.1:${behind.port}/api/event`, { method: 'POST', localAddress, headers: { 'User-Agent': AGENT, 'X-Forwarded-For': client },
+        body: JSON.stringify({ n: 'pageview', u: 'https://example.net/', d: place.property_id }) });
+      assert.equal(answer.status, 202);
+    }
+    await waitFor(() => behind.events(place) === 4, 'four views in the tables');
+    const views = behind.sql('metrics', 'select count(*) from event group by visitor').flat().map(Number);
+    assert.deepEqual(views.sort(), [1, 1, 2]);
+  } finally {
+    await behind.remove();
   }
 });
 
