@@ -40,7 +40,7 @@ tracker  := build/tracker/footfall.js
 unit_tests := $(patsubst %.c,$(BUILD)/%,$(filter %_test.c,$(sources)))
 
 .PHONY: all help run up down reset test test-long test-compose images chaos unit lint format web install \
-	clean bench bench-ingest bench-drain bench-backlog bench-apply bench-stall bench-enrich
+	clean bench bench-ingest bench-drain bench-backlog bench-apply bench-stall bench-enrich bench-containers
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -120,6 +120,10 @@ bench-ingest bench-drain bench-backlog bench-apply:
 bench-stall: ## print what one worker of three that stalls for a minute costs the others
 	@deploy/install test
 	@$(MAKE) --no-print-directory -s -j$$(nproc) all && exec node tests/bench/stall.js
+
+bench-containers: ## print what each container takes, idle and loaded, and how long requests take (BENCH_SECONDS=600)
+	@deploy/install compose
+	@export FOOTFALL_TAG=$(FOOTFALL_VERSION)-test; deploy/images/build && exec node tests/bench/containers.js
 
 bench-enrich: ## print how fast agents and whole events are enriched, and what hostile ones cost
 	@deploy/install test

@@ -45,6 +45,7 @@ export class Visitors {
     this.acceptedMs = []; // when, of each of them
     this.refused = []; // those of which an ingress said that it kept nothing
     this.open = []; // no answer: they may be there or not
+    this.statuses = new Map(); // how often each was answered
     this.latest = null; // answer
   }
 
@@ -64,6 +65,7 @@ export class Visitors {
       const path = `${this.prefix}${this.count++}`;
       const answer = await connection.ask(this.request(path));
       this.latest = answer;
+      if (answer.status) this.statuses.set(answer.status, (this.statuses.get(answer.status) ?? 0) + 1);
       if (isTaken(answer)) {
         this.accepted.push(path);
         this.acceptedMs.push(Date.now());
