@@ -29,13 +29,15 @@ async function bodyOf(request) {
   return Buffer.concat(chunks);
 }
 
-// Between pages and the stack. What it is asked under its prefix goes on without it.
+// Between pages and the stack. What it is asked under its prefix goes on without it; events go on one after the
+// other, so that the table has them in the order in which pages sent them, however busy this machine is.
 export class Gate {
   constructor(to, prefix = '') {
     Object.assign(this, { to, prefix });
     this.client = undefined; // the address that it says it asks for; this machine itself has no limits
     this.sent = []; // the events that arrived here, and to each the status that was answered, if any
     this.rule = () => {}; // event => nothing (pass it on), a status (answer so), or how else: 'swallow', 'hold'
+    this.passed = Promise.resolve(); // the event before has been answered
     this.server = http.createServer((asked, answer) => this.take(asked, answer).catch(() => answer.destroy()));
   }
 
@@ -69,13 +71,21 @@ export class Gate {
       event.status = how;
       return answer.writeHead(how, { 'Access-Control-Allow-Origin': '*', 'Retry-After': '1' }).end();
     }
-    const next = http.request(this.to + asked.url.slice(this.prefix.length), { method: asked.method, headers: { ...asked.headers, ...(this.client && { 'X-Forwarded-For': this.client }) }, agent: false });
-    next.end(body);
-    const [come] = await once(next, 'response');
-    const whole = await bodyOf(come);
+    const pass = () => this.pass(asked, body);
+    const passed = asked.method === 'POST' ? this.passed.then(pass) : pass();
+    if (asked.method === 'POST') this.passed = passed.catch(() => {});
+    const [come, whole] = await passed;
     event.status = come.statusCode;
     if (how === 'swallow') return answer.destroy();
     return answer.writeHead(come.statusCode, come.headers).end(whole);
+  }
+
+  // Asks the stack the same; resolves to its answer and the answer's body.
+  async pass(asked, body) {
+    const next = http.request(this.to + asked.url.slice(this.prefix.length), { method: asked.method, headers: { ...asked.headers, ...(this.client && { 'X-Forwarded-For': this.client }) }, agent: false });
+    next.end(body);
+    const [come] = await once(next, 'response');
+    return [come, await bodyOf(come)];
   }
 }
 
