@@ -1,49 +1,11 @@
-/* The wire, against the sample bytes of proto/samples/ (hex, # begins a comment). The sample files
- * stand for every writer that is out there: they are added to, never changed. */
+/* Events on the wire, against the sample bytes of proto/samples/. */
 #include "lib/check.h"
 #include "proto/event.h"
 
-#include <sodium.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "lib/secret.h"
-#include "proto/record.h"
-
-#define SAMPLE_MOST 4096
-
-struct sample {
-	unsigned char bytes[SAMPLE_MOST];
-	size_t len;
-};
-
-static struct sample sample_read(const char *name)
-{
-	struct sample s = { .len = 0 };
-	char path[128], line[1024];
-	FILE *f;
-
-	snprintf(path, sizeof path, "proto/samples/%s.hex", name);
-	f = fopen(path, "r");
-	if (!f)
-		fail_msg("cannot open %s: run from the root of the repository", path);
-	while (fgets(line, sizeof line, f)) {
-		size_t n = 0;
-
-		line[strcspn(line, "#\n")] = '\0';
-		assert_int_equal(sodium_hex2bin(s.bytes + s.len, SAMPLE_MOST - s.len, line,
-					 strlen(line), " ", &n, NULL),
-			0);
-		s.len += n;
-	}
-	fclose(f);
-	return s;
-}
-
-static struct span span_of_sample(const struct sample *s)
-{
-	return (struct span){ (const char *)s->bytes, s->len };
-}
+#include "proto/sample.h"
 
 static const unsigned char sealed[EVENT_SEALED_BYTES] = { 1, 2, 3, 4, 5, 6, 7, 8 };
 
@@ -297,67 +259,6 @@ static void a_text_beyond_its_bound_is_refused_not_cut(void **state)
 	msgpack_sbuffer_destroy(&out);
 }
 
-static void the_sample_record_gives_its_events(void **state)
-{
-	struct sample s = sample_read("record-1"), e = sample_read("event-1");
-	static struct span events[RECORD_EVENTS];
-	struct record_id id;
-	msgpack_sbuffer out;
-	uint32_t count;
-	struct err err;
-
-	(void)state;
-	assert_int_equal(record_decode(&id, events, &count, span_of_sample(&s), &err), 0);
-	assert_int_equal(id.producer[0], 0xf0);
-	assert_int_equal(id.producer[15], 0x0f);
-	assert_int_equal(id.lane, 7);
-	assert_int_equal(id.seq, 300);
-	assert_int_equal(count, 2);
-	assert_true(span_equals(events[0], span_of_sample(&e)));
-	assert_true(
-		span_equals(events[1], SPAN("\xc1"))); /* damaged, and no matter of its neighbour */
-	msgpack_sbuffer_init(&out);
-	record_begin(&out, &id, 2);
-	record_add(&out, events[0]);
-	record_add(&out, events[1]);
-	assert_int_equal(out.size, s.len);
-	assert_memory_equal(out.data, s.bytes, s.len);
-	msgpack_sbuffer_destroy(&out);
-	for (size_t len = 0; len < s.len; len++) {
-		char *cut = malloc(len ? len : 1);
-
-		memcpy(cut, s.bytes, len);
-		assert_int_not_equal(
-			record_decode(&id, events, &count, (struct span){ cut, len }, &err), 0);
-		assert_int_equal(count, 0);
-		free(cut);
-	}
-}
-
-static void acknowledgements_come_back_as_they_were_sent(void **state)
-{
-	struct record_id ids[3] = { { .lane = 0, .seq = 1 }, { .lane = 15, .seq = 1ULL << 40 },
-		{ .lane = 3, .seq = 7 } };
-	static struct record_id got[ACKS_MOST];
-	msgpack_sbuffer out;
-	uint32_t n;
-	struct err err;
-
-	(void)state;
-	memset(ids[1].producer, 0xab, 16);
-	msgpack_sbuffer_init(&out);
-	ack_encode(&out, ids, 3);
-	assert_int_equal(ack_decode(got, &n, (struct span){ out.data, out.size }, &err), 0);
-	assert_int_equal(n, 3);
-	for (int i = 0; i < 3; i++) {
-		assert_memory_equal(got[i].producer, ids[i].producer, 16);
-		assert_int_equal(got[i].lane, ids[i].lane);
-		assert_int_equal(got[i].seq, ids[i].seq);
-	}
-	assert_int_not_equal(ack_decode(got, &n, (struct span){ out.data, out.size - 1 }, &err), 0);
-	msgpack_sbuffer_destroy(&out);
-}
-
 static void an_address_opens_only_with_its_days_key_and_for_its_site(void **state)
 {
 	unsigned char key[32] = { 1 }, other[32] = { 2 }, bytes[EVENT_SEALED_BYTES];
@@ -413,8 +314,6 @@ int main(void)
 		cmocka_unit_test(a_damaged_event_is_an_error_or_an_event_never_a_crash),
 		cmocka_unit_test(bytes_behind_an_event_are_an_error),
 		cmocka_unit_test(a_text_beyond_its_bound_is_refused_not_cut),
-		cmocka_unit_test(the_sample_record_gives_its_events),
-		cmocka_unit_test(acknowledgements_come_back_as_they_were_sent),
 		cmocka_unit_test(an_address_opens_only_with_its_days_key_and_for_its_site),
 		cmocka_unit_test(a_visitor_differs_by_day_site_address_and_agent),
 	};

@@ -1,6 +1,9 @@
 #include "proto/mp.h"
 
 #define ZONE_CHUNK 2048 /* bytes; an event's array of fields fits */
+/* In one message: a record has up to 4096 events. msgpack-c takes 24 bytes for each before anybody
+ * has looked at them. */
+#define VALUES_MOST 4352
 
 void mp_fail(struct mp_reader *r, int code, const char *reason)
 {
@@ -11,10 +14,10 @@ void mp_fail(struct mp_reader *r, int code, const char *reason)
 	r->left = 0;
 }
 
-/* Whether wire is one whole msgpack value. msgpack-c allocates what the head of an array claims
- * before it has seen its elements, so that a few damaged bytes would ask for 100 GB: an element has
- * a byte at least, so a claim beyond the bytes that are left is refused here. */
-static bool claims_are_met(struct span wire)
+/* 0 if wire is one whole msgpack value, of not too many. msgpack-c allocates what the head of
+ * an array claims before it has seen its elements, so that a few damaged bytes would ask for 100
+ * GB: an element has a byte at least, so a claim beyond the bytes that are left is refused here. */
+static int claims_check(struct span wire)
 {
 	/* Bytes behind the first one, by type 0xc0 to 0xdf: of fixed size, or of the length's
 	 * field. */
@@ -24,12 +27,14 @@ static bool claims_are_met(struct span wire)
 		0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 4, 2, 4, 2, 4 };
 	uint64_t values = 1; /* still to come */
 
-	while (values) {
+	for (uint64_t seen = 0; values; seen++) {
 		unsigned char type, at;
 		uint64_t n = 0;
 
 		if (wire.len < values)
-			return false;
+			return -EBADMSG;
+		if (seen + values > VALUES_MOST)
+			return -EMSGSIZE;
 		type = (unsigned char)wire.ptr[0];
 		wire = span_from(wire, 1);
 		values--;
@@ -45,7 +50,7 @@ static bool claims_are_met(struct span wire)
 		at = type & 0x1f;
 		if (type >= 0xc0) {
 			if (wire.len < length[at])
-				return false;
+				return -EBADMSG;
 			for (int i = 0; i < length[at]; i++)
 				n = n << 8 | (unsigned char)wire.ptr[i];
 			wire = span_from(wire, length[at]);
@@ -56,13 +61,14 @@ static bool claims_are_met(struct span wire)
 			n += fixed[at] + (type >= 0xc7 && type <= 0xc9); /* ext has its own type */
 		}
 		if (wire.len < n)
-			return false;
+			return -EBADMSG;
 		wire = span_from(wire, n);
 	}
-	return true;
+	return 0;
 }
 
-void mp_reader_init(struct mp_reader *r, struct span wire, unsigned version)
+/* Read wire, one array. */
+static void array_begin(struct mp_reader *r, struct span wire)
 {
 	msgpack_object root;
 	size_t used = 0;
@@ -73,8 +79,9 @@ void mp_reader_init(struct mp_reader *r, struct span wire, unsigned version)
 		mp_fail(r, -ENOMEM, "no memory");
 		return;
 	}
-	if (!claims_are_met(wire)) {
-		mp_fail(r, -EBADMSG, "cut short");
+	rc = claims_check(wire);
+	if (rc) {
+		mp_fail(r, rc, rc == -EMSGSIZE ? "too many values" : "cut short");
 		return;
 	}
 	rc = msgpack_unpack(wire.ptr, wire.len, &used, &r->zone, &root);
@@ -88,8 +95,20 @@ void mp_reader_init(struct mp_reader *r, struct span wire, unsigned version)
 		return;
 	r->at = root.via.array.ptr;
 	r->left = root.via.array.size;
-	if (mp_uint(r, UINT32_MAX) > version)
+}
+
+void mp_reader_init(struct mp_reader *r, struct span wire, unsigned version)
+{
+	array_begin(r, wire);
+	r->version = (unsigned)mp_uint(r, UINT32_MAX);
+	if (r->version > version)
 		mp_fail(r, -ENOTSUP, "of a newer version");
+}
+
+msgpack_object_array mp_reader_init_list(struct mp_reader *r, struct span wire)
+{
+	array_begin(r, wire);
+	return (msgpack_object_array){ r->left, (msgpack_object *)(uintptr_t)r->at };
 }
 
 bool mp_more(const struct mp_reader *r)

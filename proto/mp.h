@@ -16,6 +16,7 @@ struct mp_reader {
 	msgpack_zone zone;
 	const msgpack_object *at; /* the fields not yet read */
 	uint32_t left;
+	unsigned version;   /* of the message */
 	const char *failed; /* the first thing found wrong, NULL while all is well */
 	int code;
 };
@@ -23,6 +24,10 @@ struct mp_reader {
 /* Read wire, which must be one array that begins with version 1 to `version`, and nothing after it.
  * Must be ended whatever it finds. */
 void mp_reader_init(struct mp_reader *r, struct span wire, unsigned version);
+
+/* Likewise, of an array that is part of a message and has no version. Its elements are lent until
+ * mp_reader_end(). */
+msgpack_object_array mp_reader_init_list(struct mp_reader *r, struct span wire);
 
 /* Whether there are fields left: a writer of an earlier day wrote only those that it knew. */
 bool mp_more(const struct mp_reader *r);

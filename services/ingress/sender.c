@@ -40,6 +40,7 @@ struct sender {
 	atomic_bool stopping;
 	atomic_llong stop_mono_us; /* with stopping: until when to go on delivering */
 	uint32_t window, count;
+	struct record_packer *packer;
 	struct flight *flights;  /* the first `count`, in no order; each has its buffer for good */
 	struct record_id *acked; /* of one message */
 	bool unreadable;         /* the journal, as was said in the log */
@@ -119,24 +120,26 @@ static void flight_begin(
 	struct sender *s, struct journal *journal, const struct journal_record *record)
 {
 	struct flight *f = &s->flights[s->count++];
-	struct span rest = record->entries;
+	struct span rest = record->entries, packed;
 	msgpack_sbuffer bytes = f->bytes;
 
 	*f = (struct flight){ .bytes = bytes };
-	msgpack_sbuffer_clear(&f->bytes);
 	memcpy(f->id.producer, record->producer, sizeof f->id.producer);
 	f->id.lane = record->lane;
 	f->id.seq = record->seq;
 	f->journal = journal;
 	f->segment = record->segment;
-	record_begin(&f->bytes, &f->id, record->count);
+	record_begin(s->packer, record->count);
 	while (rest.len) {
 		uint32_t len;
 
 		memcpy(&len, rest.ptr, sizeof len);
-		record_add(&f->bytes, span_first(span_from(rest, sizeof len), len));
+		record_add(s->packer, span_first(span_from(rest, sizeof len), len));
 		rest = span_from(rest, sizeof len + len);
 	}
+	packed = record_end(s->packer, &f->id);
+	msgpack_sbuffer_clear(&f->bytes);
+	msgpack_sbuffer_write(&f->bytes, packed.ptr, packed.len);
 }
 
 /* Fill the window with records, a journal after the other. */
@@ -334,6 +337,8 @@ int sender_open(struct sender **out, struct journal *journal, const struct sende
 	if (rc)
 		err_set(err, rc, "sender: no memory");
 	if (!rc)
+		rc = record_packer_open(&s->packer, err);
+	if (!rc)
 		rc = guard(s, options, err);
 	if (!rc)
 		rc = socket_bind(&s->push, s->zmq, ZMQ_PUSH, options->push_addr, s->curve, err);
@@ -372,6 +377,7 @@ void sender_close(struct sender **s_p, int drain_ms)
 		msgpack_sbuffer_destroy(&s->flights[i].bytes);
 	for (uint32_t i = 1; i < s->journal_count; i++)
 		journal_close(&s->journals[i]);
+	record_packer_close(&s->packer);
 	free(s->flights);
 	free(s->acked);
 	free(s);

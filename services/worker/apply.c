@@ -67,7 +67,10 @@ struct apply {
 	struct enrich *enrich;
 	struct rows *rows;
 	struct refused *refused;
+	struct record_reader *reader;
 	struct span *events; /* of one record */
+	char **contents;     /* of the records in hand, which items borrow from */
+	size_t content_count, content_size;
 	struct item *items;
 	struct told *told;
 	struct told calling; /* what the database is at now; no events: nothing */
@@ -91,6 +94,8 @@ int apply_open(struct apply **out, const char *conninfo, struct enrich *enrich, 
 	a->events = calloc(RECORD_EVENTS, sizeof *a->events);
 	rc = a->conninfo && a->events ? 0 : err_set(err, -ENOMEM, "apply");
 	if (!rc)
+		rc = record_reader_open(&a->reader, err);
+	if (!rc)
 		rc = rows_open(&a->rows, err);
 	if (!rc)
 		rc = refused_open(&a->refused, err);
@@ -99,6 +104,12 @@ int apply_open(struct apply **out, const char *conninfo, struct enrich *enrich, 
 	else
 		*out = a;
 	return rc;
+}
+
+static void contents_free(struct apply *a)
+{
+	while (a->content_count)
+		free(a->contents[--a->content_count]);
 }
 
 void apply_close(struct apply **a_p)
@@ -111,7 +122,10 @@ void apply_close(struct apply **a_p)
 	rows_close(&a->rows);
 	refused_close(&a->refused);
 	free(a->conninfo);
+	record_reader_close(&a->reader);
 	free(a->events);
+	contents_free(a);
+	free(a->contents);
 	free(a->items);
 	free(a->told);
 	free(a);
@@ -267,12 +281,32 @@ static int item_read(
 	return rc;
 }
 
+/* The events of a record, into a->events; they stay until contents_free(). */
+static int record_read(struct apply *a, struct span wire, uint32_t *n, struct err *err)
+{
+	char *content = NULL;
+	struct record_id id;
+	size_t size;
+	int rc = record_size(&size, wire, err);
+
+	*n = 0;
+	if (!rc && size) {
+		rc = grow((void **)&a->contents, &a->content_size, a->content_count,
+			sizeof *a->contents, err);
+		content = rc ? NULL : malloc(size);
+		if (!rc && !content)
+			rc = err_set(err, -ENOMEM, "apply: no memory for a record");
+		if (content)
+			a->contents[a->content_count++] = content;
+	}
+	return rc ? rc : record_decode(a->reader, &id, content, a->events, n, wire, err);
+}
+
 /* Put the events of a new record into items. */
 static int record_take(struct apply *a, const struct held *held, struct err *err)
 {
-	struct record_id id;
 	uint32_t n;
-	int rc = record_decode(&id, a->events, &n, held->wire, err);
+	int rc = record_read(a, held->wire, &n, err);
 
 	if (rc && rc != -ENOMEM) {
 		const struct item whole = {
@@ -473,6 +507,7 @@ static int lane_in_transaction(
 	PQclear(claimed);
 	if (!rc && a->count)
 		rc = items_apply(a, carefully, err);
+	contents_free(a);
 	for (uint32_t i = 0; i < n && !rc; i++) {
 		bool done = false; /* for this producer, by an earlier record of the batch */
 
@@ -581,10 +616,8 @@ static int bytes_of(PGresult *rows, int row, int column, unsigned char **bytes, 
 static int wanted_events(
 	struct apply *a, struct span wire, bool whole, uint32_t *n, struct err *err)
 {
-	struct record_id id;
-
 	if (whole)
-		return record_decode(&id, a->events, n, wire, err);
+		return record_read(a, wire, n, err);
 	a->events[0] = wire;
 	*n = 1;
 	return 0;
@@ -613,6 +646,7 @@ static int wanted_apply(
 		if (!rc)
 			rc = call_end(a, why);
 	}
+	contents_free(a);
 	if (!rc)
 		return pg_run_simple(a->conn, "release one", err);
 	if (rc == -ECONNRESET || rc == -EAGAIN || rc == -ENOMEM) {

@@ -135,13 +135,11 @@ static void worker_close(struct worker *w)
 /* Keep what has come, if it can be told which record it is. */
 static void record_hold(struct worker *w, zmq_msg_t *msg, unsigned link)
 {
-	static struct span events[RECORD_EVENTS];
 	const struct span wire = { zmq_msg_data(msg), zmq_msg_size(msg) };
-	struct record_id id = { .seq = 0 };
+	struct record_id id;
 	struct err err;
-	uint32_t n;
 
-	if (record_decode(&id, events, &n, wire, &err) && !id.seq) {
+	if (record_id_decode(&id, wire, &err)) {
 		/* Not acknowledged: the ingress keeps it, and sends it again to somebody. */
 		log_alarm("worker: a record cannot be read link=%u bytes=%zu reason=%s", link,
 			wire.len, err.msg);
