@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -17,13 +18,18 @@
 #define IDLE_MS          500
 #define ADOPT_EVERY_US   (5 * US_PER_SECOND)
 #define JOURNALS_MOST    8 /* ours, and adopted ones; more orphans wait for their turn */
+/* Packed bytes of records that are on their way: a service may have 30 MB, and each is in memory
+ * until it is acknowledged. A full record packs to some 23 KB, so these are 180, of 33,000 events
+ * of 360 bytes: three of the largest batches that a worker applies at once. */
+#define FLIGHTS_BYTES_MOST (4 << 20)
 
 /* A record that was read and not yet acknowledged. */
 struct flight {
 	struct record_id id;
 	struct journal *journal;
 	uint64_t segment;
-	msgpack_sbuffer bytes;
+	char *slot; /* its bytes, and how many */
+	size_t len;
 	int64_t due_mono_us; /* when it is to be sent, or sent again */
 	uint32_t sends;
 };
@@ -39,9 +45,12 @@ struct sender {
 	bool thread_runs;
 	atomic_bool stopping;
 	atomic_llong stop_mono_us; /* with stopping: until when to go on delivering */
-	uint32_t window, count;
 	struct record_packer *packer;
-	struct flight *flights;  /* the first `count`, in no order; each has its buffer for good */
+	uint32_t window, count;
+	size_t bytes;            /* of all flights */
+	struct flight *flights;  /* the first `count`, in no order; each has its slot for good */
+	char *slots;             /* one mapping of them all */
+	size_t page, slot_size;  /* a slot: pages for the largest record */
 	struct record_id *acked; /* of one message */
 	bool unreadable;         /* the journal, as was said in the log */
 	atomic_ullong sent, resent, acknowledged;
@@ -116,14 +125,18 @@ static void let_go_of_drained(struct sender *s)
 	atomic_store(&s->adopted, s->journal_count - 1);
 }
 
+static bool window_is_open(const struct sender *s)
+{
+	return s->count < s->window && s->bytes + RECORD_MOST <= FLIGHTS_BYTES_MOST;
+}
+
 static void flight_begin(
 	struct sender *s, struct journal *journal, const struct journal_record *record)
 {
 	struct flight *f = &s->flights[s->count++];
 	struct span rest = record->entries, packed;
-	msgpack_sbuffer bytes = f->bytes;
 
-	*f = (struct flight){ .bytes = bytes };
+	*f = (struct flight){ .slot = f->slot };
 	memcpy(f->id.producer, record->producer, sizeof f->id.producer);
 	f->id.lane = record->lane;
 	f->id.seq = record->seq;
@@ -138,8 +151,9 @@ static void flight_begin(
 		rest = span_from(rest, sizeof len + len);
 	}
 	packed = record_end(s->packer, &f->id);
-	msgpack_sbuffer_clear(&f->bytes);
-	msgpack_sbuffer_write(&f->bytes, packed.ptr, packed.len);
+	memcpy(f->slot, packed.ptr, packed.len);
+	f->len = packed.len;
+	s->bytes += f->len;
 }
 
 /* Fill the window with records, a journal after the other. */
@@ -149,7 +163,7 @@ static void window_fill(struct sender *s)
 	struct err err = { 0 };
 	bool unreadable = false;
 
-	for (uint32_t empty = 0; s->count < s->window && empty < s->journal_count;) {
+	for (uint32_t empty = 0; window_is_open(s) && empty < s->journal_count;) {
 		struct journal *journal = s->journals[s->next++ % s->journal_count];
 		int rc = journal_read(journal, &record, &err);
 
@@ -182,7 +196,7 @@ static bool window_send(struct sender *s)
 
 		if (f->due_mono_us > now)
 			continue;
-		if (zmq_send(s->push, f->bytes.data, f->bytes.size, ZMQ_DONTWAIT) < 0) {
+		if (zmq_send(s->push, f->slot, f->len, ZMQ_DONTWAIT) < 0) {
 			if (errno != EAGAIN && errno != EINTR)
 				log_error("sender: %s", zmq_strerror(errno));
 			return true;
@@ -192,6 +206,15 @@ static bool window_send(struct sender *s)
 		f->due_mono_us = now + overdue_after(f->sends);
 	}
 	return false;
+}
+
+/* Give back the memory of a flight that has ended, but its slot's first page: that is all there is
+ * to a small record. */
+static void slot_empty(struct sender *s, const struct flight *f)
+{
+	s->bytes -= f->len;
+	if (f->len > s->page)
+		madvise(f->slot + s->page, f->len - s->page, MADV_DONTNEED);
 }
 
 static void flight_end(struct sender *s, const struct record_id *id)
@@ -205,9 +228,10 @@ static void flight_end(struct sender *s, const struct record_id *id)
 			memcmp(f->id.producer, id->producer, sizeof id->producer) != 0)
 			continue;
 		journal_done(f->journal, f->segment);
+		slot_empty(s, f);
 		swap = s->flights[i];
 		s->flights[i] = s->flights[--s->count];
-		s->flights[s->count] = swap; /* its buffer is used again */
+		s->flights[s->count] = swap; /* its slot is the next to be used */
 		atomic_fetch_add(&s->acknowledged, 1);
 		return;
 	}
@@ -240,7 +264,7 @@ static void sender_wait(struct sender *s, bool blocked)
 	zmq_pollitem_t items[] = { { s->acks, 0, ZMQ_POLLIN, 0 },
 		{ NULL, journal_readable_fd(s->journals[0]), ZMQ_POLLIN, 0 },
 		{ s->push, 0, ZMQ_POLLOUT, 0 } };
-	bool window_open = s->count < s->window;
+	bool window_open = window_is_open(s);
 	uint64_t n;
 
 	/* A full window is not interested in the journal, nor an unblocked one in POLLOUT. */
@@ -290,18 +314,22 @@ static void *sender_main(void *arg)
 	return NULL;
 }
 
-/* A buffer for each record of the window, of which only what is used is ever touched: a record that
- * was read can then always be put together. */
-static int buffers_make(struct sender *s)
+/* A slot for each record of the window, which has room for any, so that a record that was read can
+ * always be put together. Only pages that are in use take memory; a huge one would be of a dozen
+ * slots. */
+static int slots_make(struct sender *s)
 {
-	for (uint32_t i = 0; i < s->window; i++) {
-		msgpack_sbuffer *bytes = &s->flights[i].bytes;
-
-		bytes->data = malloc(RECORD_MOST);
-		if (!bytes->data)
-			return -ENOMEM;
-		bytes->alloc = RECORD_MOST;
+	s->page = (size_t)sysconf(_SC_PAGESIZE);
+	s->slot_size = (RECORD_MOST + s->page - 1) / s->page * s->page;
+	s->slots = mmap(NULL, s->window * s->slot_size, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (s->slots == MAP_FAILED) {
+		s->slots = NULL;
+		return -ENOMEM;
 	}
+	madvise(s->slots, s->window * s->slot_size, MADV_NOHUGEPAGE);
+	for (uint32_t i = 0; i < s->window; i++)
+		s->flights[i].slot = s->slots + i * s->slot_size;
 	return 0;
 }
 
@@ -333,7 +361,7 @@ int sender_open(struct sender **out, struct journal *journal, const struct sende
 	s->flights = calloc(options->window, sizeof *s->flights);
 	s->acked = calloc(ACKS_MOST, sizeof *s->acked);
 	s->zmq = zmq_ctx_new();
-	rc = s->flights && s->acked && s->zmq ? buffers_make(s) : -ENOMEM;
+	rc = s->flights && s->acked && s->zmq ? slots_make(s) : -ENOMEM;
 	if (rc)
 		err_set(err, rc, "sender: no memory");
 	if (!rc)
@@ -373,8 +401,8 @@ void sender_close(struct sender **s_p, int drain_ms)
 	curve_server_close(&s->curve);
 	if (s->zmq)
 		zmq_ctx_term(s->zmq);
-	for (uint32_t i = 0; s->flights && i < s->window; i++)
-		msgpack_sbuffer_destroy(&s->flights[i].bytes);
+	if (s->slots)
+		munmap(s->slots, s->window * s->slot_size);
 	for (uint32_t i = 1; i < s->journal_count; i++)
 		journal_close(&s->journals[i]);
 	record_packer_close(&s->packer);

@@ -1,7 +1,7 @@
 /* Sender: reads closed records from journals and pushes them to workers over ZeroMQ, at most a
- * window of unacknowledged ones at a time, so that memory stays bounded whatever the backlog. A
- * record whose acknowledgement is overdue is sent again, the same bytes. Beside our own journal,
- * those that no ingress owns any more are delivered. One thread of its own. */
+ * window of unacknowledged ones at a time, of 4 MiB in all, so that memory stays bounded whatever
+ * the backlog. A record whose acknowledgement is overdue is sent again, the same bytes. Beside our
+ * own journal, those that no ingress owns any more are delivered. One thread of its own. */
 #ifndef FOOTFALL_SENDER_H
 #define FOOTFALL_SENDER_H
 
@@ -13,7 +13,7 @@
 
 struct sender_options {
 	const char *push_addr, *ack_addr;      /* "host:port" to bind */
-	uint32_t window;                       /* records */
+	uint32_t window;                       /* records; fewer when they have many bytes */
 	const struct journal_options *orphans; /* how to adopt; borrowed until sender_close() */
 	const char *link_secret, *link_allow;  /* curve.h; "": no keys */
 	bool link_plain;

@@ -11,8 +11,7 @@
 #include "proto/record.h"
 
 #define HOLD_RECORDS_MOST 512
-/* Nearly what an ingress has on its way at once, 64 records of 64 KiB: the rest is there when these
- * are done. */
+/* Nearly what an ingress has on its way at once, 4 MiB: the rest is there when these are done. */
 #define HOLD_BYTES_MOST (7 << 19)
 
 /* A record in hand; wire is lent by hold until hold_drop(). */
