@@ -79,7 +79,7 @@ static const struct setting table[] = {
 	{ "FOOTFALL_LINK_PLAIN", BOOL, AT(link_plain), FOR_INGRESS | FOR_QUERY, "0 or 1", 0, 1, "0",
 		"1: without keys links may be bound beyond loopback; for trusted networks only" },
 	{ "FOOTFALL_SEND_WINDOW", INT, AT(send_window), FOR_INGRESS, "records", 1, 4096, "256",
-		"records sent and not yet acknowledged; fewer when they come to 4 MiB, packed" },
+		"records sent and not yet acknowledged; fewer when they come to 3 MiB, packed" },
 	{ "FOOTFALL_TRACKER_FILE", TEXT, AT(tracker_file), FOR_INGRESS, "file", 0, 0, NULL,
 		"the script that pages load, in pieces, as services/tracker/build.js makes it" },
 	{ "FOOTFALL_INGRESS_LINKS", TEXT, AT(ingress_links), FOR_WORKER, "host:push:ack list", 0, 0,

@@ -19,9 +19,9 @@
 #define ADOPT_EVERY_US   (5 * US_PER_SECOND)
 #define JOURNALS_MOST    8 /* ours, and adopted ones; more orphans wait for their turn */
 /* Packed bytes of records that are on their way: a service may have 30 MB, and each is in memory
- * until it is acknowledged. A full record packs to some 23 KB, so these are 180, of 33,000 events
- * of 360 bytes: three of the largest batches that a worker applies at once. */
-#define FLIGHTS_BYTES_MOST (4 << 20)
+ * until it is acknowledged. A full record packs to some 23 KB, so these are 130: two of the largest
+ * batches that a worker applies at once. */
+#define FLIGHTS_BYTES_MOST (3 << 20)
 
 /* A record that was read and not yet acknowledged. */
 struct flight {

@@ -1,5 +1,5 @@
 /* Sender: reads closed records from journals and pushes them to workers over ZeroMQ, at most a
- * window of unacknowledged ones at a time, of 4 MiB in all, so that memory stays bounded whatever
+ * window of unacknowledged ones at a time, of 3 MiB in all, so that memory stays bounded whatever
  * the backlog. A record whose acknowledgement is overdue is sent again, the same bytes. Beside our
  * own journal, those that no ingress owns any more are delivered. One thread of its own. */
 #ifndef FOOTFALL_SENDER_H
