@@ -23,7 +23,7 @@ export const MUTANTS = {
   'a persistent visitor counted twice a month': [['case when visitor & 1 = 0 then is_active::integer - was_active::integer else 0 end', 'is_active::integer - was_active::integer'], ['from daily where visitor & 1 = 1', 'from daily where false']],
   'a visit that was joined stayed': [['select place from moved where start_ts <> visit_ts', 'select place from moved where false']],
   "a joined visit's pages stayed": [['select place from page_before where start_ts <> visit_ts', 'select place from page_before where false']],
-  'rows of zeros stayed': [['delete from rollup_day where site_id = p_site and ctid = any (zeros);', '']],
+  'rows of zeros stayed': [['delete from rollup_day where site_id = p_site and ctid = any (zero_days);', '']],
   'a visit with an interaction were a bounce': [['(views = 1 and interactions = 0)::integer', '(views = 1)::integer']],
   'exits and pings did not lengthen a visit': [['where p_kind[n] <= 5', 'where p_kind[n] <= 3']],
   'scroll depths were added up': [['max(scroll_depth)::smallint', 'least(sum(scroll_depth), 100)::smallint']],

@@ -55,18 +55,30 @@ create type rollup_delta as (
 -- visits_count().
 create function rollups_add(p_site integer, p_build integer, p_delta rollup_delta[]) returns void language plpgsql as $$
 declare
-    zeros tid[];
-    is_of_one_day boolean := (select min(day) = max(day) from unnest(p_delta));
+    zero_days tid[];
+    zero_months tid[];
 begin
-    with kept as (
+    -- Neighbours in the keys go one behind the other.
+    with delta as materialized (
+        select * from unnest(p_delta) order by dimension, value
+    ), month_delta as (
+        -- What is added to a month is that of its day, where it is one.
+        select date_trunc('month', day::timestamp)::date as month, dimension, value, month_visitors as visitors, visits,
+               pageviews, events, bounces, duration_ms, entries, exits, engaged_ms, scroll_sum, scroll_visits
+        from delta where (select min(day) = max(day) from delta)
+        union all
+        select date_trunc('month', day::timestamp)::date, dimension, value, sum(month_visitors::integer),
+               sum(visits::integer), sum(pageviews), sum(events), sum(bounces), sum(duration_ms), sum(entries::integer),
+               sum(exits::integer), sum(engaged_ms), sum(scroll_sum), sum(scroll_visits::integer)
+        from delta where (select min(day) < max(day) from delta)
+        group by 1, 2, 3
+    ), day_kept as (
         insert into rollup_day as r
-        -- Neighbours in the key go one behind the other.
         select p_site, p_build, day, dimension, value, visitors, visits, pageviews, events, bounces, duration_ms, entries,
                exits, engaged_ms, scroll_sum, scroll_visits
-        from unnest(p_delta)
+        from delta
         where (visitors, visits, pageviews, events, bounces, duration_ms, entries, exits, engaged_ms, scroll_sum,
                scroll_visits) <> (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-        order by dimension, value
         on conflict (site_id, build, dimension, day, value) do update set
             visitors = r.visitors + excluded.visitors, visits = r.visits + excluded.visits,
             pageviews = r.pageviews + excluded.pageviews, events = r.events + excluded.events,
@@ -76,25 +88,9 @@ begin
             scroll_visits = r.scroll_visits + excluded.scroll_visits
         returning ctid as place, (visitors, visits, pageviews, events, bounces, duration_ms, entries, exits, engaged_ms,
             scroll_sum, scroll_visits) = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0) as zero
-    )
-    select array(select place from kept where zero) into zeros;
-    if zeros <> '{}' then
-        delete from rollup_day where site_id = p_site and ctid = any (zeros);
-    end if;
-
-    -- What is added to a month is that of its day, where it is one.
-    with kept as (
+    ), month_kept as (
         insert into rollup_month as r
-        select p_site, p_build, *
-        from (select date_trunc('month', day::timestamp)::date as month, dimension, value, month_visitors as visitors, visits,
-                     pageviews, events, bounces, duration_ms, entries, exits, engaged_ms, scroll_sum, scroll_visits
-              from unnest(p_delta) where is_of_one_day
-              union all
-              select date_trunc('month', day::timestamp)::date, dimension, value, sum(month_visitors::integer),
-                     sum(visits::integer), sum(pageviews), sum(events), sum(bounces), sum(duration_ms), sum(entries::integer),
-                     sum(exits::integer), sum(engaged_ms), sum(scroll_sum), sum(scroll_visits::integer)
-              from unnest(p_delta) where not is_of_one_day
-              group by 1, 2, 3) m
+        select p_site, p_build, * from month_delta
         where (visitors, visits, pageviews, events, bounces, duration_ms, entries, exits, engaged_ms, scroll_sum,
                scroll_visits) <> (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
         order by dimension, value
@@ -108,9 +104,13 @@ begin
         returning ctid as place, (visitors, visits, pageviews, events, bounces, duration_ms, entries, exits, engaged_ms,
             scroll_sum, scroll_visits) = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0) as zero
     )
-    select array(select place from kept where zero) into zeros;
-    if zeros <> '{}' then
-        delete from rollup_month where site_id = p_site and ctid = any (zeros);
+    select array(select place from day_kept where zero), array(select place from month_kept where zero)
+    into zero_days, zero_months;
+    if zero_days <> '{}' then
+        delete from rollup_day where site_id = p_site and ctid = any (zero_days);
+    end if;
+    if zero_months <> '{}' then
+        delete from rollup_month where site_id = p_site and ctid = any (zero_months);
     end if;
 end
 $$;
