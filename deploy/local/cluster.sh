@@ -3,7 +3,7 @@
 # path may have 107 bytes, a home more).
 
 postgres_options+=(-c "port=$((port + 44))" -c listen_addresses=127.0.0.1 -c unix_socket_directories=
-	-c shared_buffers=64MB -c max_connections=60)
+	-c shared_buffers=128MB -c max_connections=60)
 
 superuser() { # psql as the cluster's superuser
 	PGPASSWORD=$(<"$home/secrets/superuser") PGCONNECT_TIMEOUT=5 "$pg_bin/psql" -X -q -v ON_ERROR_STOP=1 \
