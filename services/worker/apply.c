@@ -9,6 +9,7 @@
 #include "lib/pg.h"
 #include "lib/schema.h"
 #include "lib/stop.h"
+#include "services/worker/batch.h"
 #include "services/worker/refused.h"
 #include "services/worker/rows.h"
 #include "services/worker/shield.h"
@@ -28,15 +29,11 @@
 #define SITE_REMOVED "(55F01)"
 #define TELL_US      (10 * US_PER_SECOND)
 /* In one call: its parameters are held in memory twice, 0.6 KiB an event. While it is put together,
- * half a millisecond for the worst of agents, the transaction is idle and must not be taken for a
- * stopped one: of events with such agents what may be in hand has some 5,500. And a call of late
- * events, or of persistent visitors, takes seconds. The larger it is, the fewer rows of the rollups
- * it changes for an event. */
-#define EVENT_OF_CALL_MOST 10000
-/* The database takes this much longer for an event than we do to put it together. Fewer events than
- * these are not worth two calls. */
-#define CALL_OF_PREPARING 7
-#define EVENT_OF_CALL_FEW 1000
+ * half a millisecond for the worst of agents, the transaction before may be idle and must not be
+ * taken for a stopped one: of events with such agents HOLD_BATCH_BYTES are some 5,500. And a call
+ * of late events, or of persistent visitors, takes seconds. The larger it is, the fewer rows of the
+ * rollups it changes for an event. */
+#define EVENT_OF_CALL_MOST 12000
 
 #define APPLY_SQL                                                                                  \
 	"select events_apply($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,"      \
@@ -48,33 +45,34 @@
 #define BEGIN                                                                                      \
 	"begin isolation level read committed; select pg_advisory_xact_lock_shared(" SCHEMA_LOCK ")"
 
-/* An event of the lane's batch, still on the wire. */
-struct item {
-	uint32_t site_id;
-	uint32_t order; /* of arrival */
-	uint32_t place; /* in its record */
-	const struct record_id *record;
-	struct span wire;
-};
-
 struct told {
 	uint32_t site_id, count;
+};
+
+/* What is ready for when the transaction before has ended: the rows of the first call of these
+ * records, or nothing. */
+struct prepared {
+	const struct held *records;
+	uint32_t n;
+	size_t items;     /* that are in the call */
+	uint64_t refused; /* of them */
 };
 
 struct apply {
 	char *conninfo;
 	PGconn *conn;
 	struct enrich *enrich;
+	struct batch *batch;
 	struct rows *rows;
 	struct refused *refused;
-	struct record_reader *reader;
-	struct span *events; /* of one record */
-	char **contents;     /* of the records in hand, which items borrow from */
-	size_t content_count, content_size;
-	struct item *items;
 	struct told *told;
 	struct told calling; /* what the database is at now; no events: nothing */
-	size_t count, size, told_count, told_size;
+	size_t told_count, told_size;
+	struct prepared prepared;
+	bool preparing; /* nothing may be asked of the database, which is at something else */
+	/* Of the transaction that has begun and not ended. */
+	const struct held *records;
+	uint32_t n;
 	struct apply_stats stats, pending; /* pending becomes stats with the commit */
 	struct apply_stats hour;           /* stats when this hour began */
 	int64_t hour_mono_us;
@@ -91,10 +89,7 @@ int apply_open(struct apply **out, const char *conninfo, struct enrich *enrich, 
 	a->enrich = enrich;
 	a->hour_mono_us = clock_mono_us();
 	a->conninfo = strdup(conninfo);
-	a->events = calloc(RECORD_EVENTS, sizeof *a->events);
-	rc = a->conninfo && a->events ? 0 : err_set(err, -ENOMEM, "apply");
-	if (!rc)
-		rc = record_reader_open(&a->reader, err);
+	rc = a->conninfo ? batch_open(&a->batch, err) : err_set(err, -ENOMEM, "apply");
 	if (!rc)
 		rc = rows_open(&a->rows, err);
 	if (!rc)
@@ -106,12 +101,6 @@ int apply_open(struct apply **out, const char *conninfo, struct enrich *enrich, 
 	return rc;
 }
 
-static void contents_free(struct apply *a)
-{
-	while (a->content_count)
-		free(a->contents[--a->content_count]);
-}
-
 void apply_close(struct apply **a_p)
 {
 	struct apply *a = *a_p;
@@ -121,12 +110,8 @@ void apply_close(struct apply **a_p)
 	PQfinish(a->conn);
 	rows_close(&a->rows);
 	refused_close(&a->refused);
+	batch_close(&a->batch);
 	free(a->conninfo);
-	record_reader_close(&a->reader);
-	free(a->events);
-	contents_free(a);
-	free(a->contents);
-	free(a->items);
 	free(a->told);
 	free(a);
 	*a_p = NULL;
@@ -135,21 +120,6 @@ void apply_close(struct apply **a_p)
 const struct apply_stats *apply_stats(const struct apply *a)
 {
 	return &a->stats;
-}
-
-/* Make room for one more element in a growing array. */
-static int grow(void **array, size_t *size, size_t count, size_t element, struct err *err)
-{
-	void *grown;
-
-	if (count < *size)
-		return 0;
-	grown = realloc(*array, (*size ? *size * 2 : SITES_FIRST) * element);
-	if (!grown)
-		return err_set(err, -ENOMEM, "apply: no memory for a batch");
-	*array = grown;
-	*size = *size ? *size * 2 : SITES_FIRST;
-	return 0;
 }
 
 /* --- statements ---------------------------------------------------------------------------------
@@ -204,11 +174,18 @@ static int progress_raise(struct apply *a, const struct record_id *id, struct er
 
 static int told_add(struct apply *a, uint32_t site_id, uint32_t count, struct err *err)
 {
-	int rc = grow((void **)&a->told, &a->told_size, a->told_count, sizeof *a->told, err);
+	if (a->told_count == a->told_size) {
+		size_t size = a->told_size ? a->told_size * 2 : SITES_FIRST;
+		struct told *grown = realloc(a->told, size * sizeof *grown);
 
-	if (!rc && count)
+		if (!grown)
+			return err_set(err, -ENOMEM, "apply: no memory for a batch");
+		a->told = grown;
+		a->told_size = size;
+	}
+	if (count)
 		a->told[a->told_count++] = (struct told){ site_id, count };
-	return rc;
+	return 0;
 }
 
 /* Wait for the call that the database is at, if it is at one. */
@@ -232,24 +209,24 @@ static int call_end(struct apply *a, struct err *err)
 	return told_add(a, calling.site_id, stored, err);
 }
 
-static int set_aside(
-	struct apply *a, const struct item *item, const struct err *why, struct err *err)
+/* An event of a record, or the whole of it (RECORD_PLACE). */
+static int set_aside(struct apply *a, const struct record_id *record, uint32_t place_n,
+	struct span wire, const struct err *why, struct err *err)
 {
 	char uuid[33], lane[8], seq[24], place[16], *hex;
-	int rc = call_end(a, err);
+	int rc = a->preparing ? err_set(err, -EAGAIN, "apply: not now") : call_end(a, err);
 
 	if (rc)
 		return rc;
-	hex = malloc(2 * item->wire.len + 3);
+	hex = malloc(2 * wire.len + 3);
 	if (!hex)
 		return err_set(err, -ENOMEM, "apply: no memory");
-	uuid_text(item->record->producer, uuid);
-	snprintf(lane, sizeof lane, "%u", item->record->lane);
-	snprintf(seq, sizeof seq, "%llu", (unsigned long long)item->record->seq);
-	snprintf(place, sizeof place, "%d", item->place == RECORD_PLACE ? -1 : (int)item->place);
+	uuid_text(record->producer, uuid);
+	snprintf(lane, sizeof lane, "%u", record->lane);
+	snprintf(seq, sizeof seq, "%llu", (unsigned long long)record->seq);
+	snprintf(place, sizeof place, "%d", place_n == RECORD_PLACE ? -1 : (int)place_n);
 	memcpy(hex, "\\x", 2);
-	sodium_bin2hex(hex + 2, 2 * item->wire.len + 1, (const unsigned char *)item->wire.ptr,
-		item->wire.len);
+	sodium_bin2hex(hex + 2, 2 * wire.len + 1, (const unsigned char *)wire.ptr, wire.len);
 	rc = pg_run(a->conn, NULL,
 		"insert into dead_letter (producer, lane, seq, place, reason, bytes) "
 		"values ($1, $2, $3, $4, $5, $6)",
@@ -270,81 +247,29 @@ static int set_aside(
 static int item_read(
 	struct apply *a, const struct item *item, struct event *ev, bool *is_aside, struct err *err)
 {
+	struct span wire;
 	struct err why;
-	int rc = event_decode(ev, item->wire, &why);
+	int rc = batch_wire(a->batch, item, &wire, &why);
 
+	if (!rc)
+		rc = event_decode(ev, wire, &why);
 	*is_aside = rc && rc != -ENOMEM && rc != -ENOTSUP;
 	if (*is_aside)
-		return set_aside(a, item, &why, err);
+		return set_aside(a, item->record, item->place, wire, &why, err);
 	if (rc) /* of a newer ingress: for a newer worker */
 		*err = why;
 	return rc;
 }
 
-/* The events of a record, into a->events; they stay until contents_free(). */
-static int record_read(struct apply *a, struct span wire, uint32_t *n, struct err *err)
-{
-	char *content = NULL;
-	struct record_id id;
-	size_t size;
-	int rc = record_size(&size, wire, err);
-
-	*n = 0;
-	if (!rc && size) {
-		rc = grow((void **)&a->contents, &a->content_size, a->content_count,
-			sizeof *a->contents, err);
-		content = rc ? NULL : malloc(size);
-		if (!rc && !content)
-			rc = err_set(err, -ENOMEM, "apply: no memory for a record");
-		if (content)
-			a->contents[a->content_count++] = content;
-	}
-	return rc ? rc : record_decode(a->reader, &id, content, a->events, n, wire, err);
-}
-
-/* Put the events of a new record into items. */
+/* Put a new record's events into the batch. */
 static int record_take(struct apply *a, const struct held *held, struct err *err)
 {
-	uint32_t n;
-	int rc = record_read(a, held->wire, &n, err);
+	int rc = batch_add(a->batch, held, err);
+	struct err why = *err;
 
-	if (rc && rc != -ENOMEM) {
-		const struct item whole = {
-			.place = RECORD_PLACE, .record = &held->id, .wire = held->wire
-		};
-		struct err why = *err;
-
-		return set_aside(a, &whole, &why, err);
-	}
-	for (uint32_t i = 0; i < n && !rc; i++) {
-		struct item item = { .order = (uint32_t)a->count,
-			.place = i,
-			.record = &held->id,
-			.wire = a->events[i] };
-		struct event ev;
-		bool is_aside = false;
-
-		item.site_id = event_site(item.wire);
-		if (!item.site_id) {
-			rc = item_read(a, &item, &ev, &is_aside, err);
-			item.site_id = ev.site_id;
-		}
-		if (rc || is_aside)
-			continue;
-		rc = grow((void **)&a->items, &a->size, a->count, sizeof *a->items, err);
-		if (!rc)
-			a->items[a->count++] = item;
-	}
-	return rc;
-}
-
-static int item_order(const void *x, const void *y)
-{
-	const struct item *a = x, *b = y;
-
-	if (a->site_id != b->site_id)
-		return a->site_id < b->site_id ? -1 : 1;
-	return a->order < b->order ? -1 : a->order > b->order;
+	if (!rc || rc == -ENOMEM)
+		return rc;
+	return set_aside(a, &held->id, RECORD_PLACE, held->wire, &why, err);
 }
 
 /* Have the database begin with the rows; call_end() has to follow. */
@@ -356,10 +281,12 @@ static int call_begin(struct apply *a, uint32_t site_id, struct err *err)
 	if (!rc)
 		rc = pg_send_params(a->conn, APPLY_SQL, ROWS_PARAMS, params, err);
 	a->calling = rc ? (struct told){ 0 } : (struct told){ site_id, rows_count(a->rows) };
+	rows_clear(a->rows); /* the connection has a copy */
 	return rc;
 }
 
-static int row_add(struct apply *a, const struct item *item, struct err *err)
+static int row_add(
+	struct apply *a, const struct item *item, uint64_t *refused_count, struct err *err)
 {
 	struct enriched more;
 	struct event ev;
@@ -381,46 +308,68 @@ static int row_add(struct apply *a, const struct item *item, struct err *err)
 		more.site, span_of(more.place.geo.country), (uint8_t)rows_bot(&ev, &more));
 	if (!refused)
 		return rows_add(a->rows, &ev, &more, err);
-	a->pending.refused++;
+	++*refused_count;
 	return refused_add(a->refused, &ev, refused, err);
 }
 
-/* The usual way: many events of a site in one call. It is put together while the database is at the
- * one before, and may be under way still afterwards. */
-static int site_apply(struct apply *a, const struct item *items, size_t n, struct err *err)
+/* Put together what a call of some events of a site tells the database, which then need not be
+ * looked at again (let_go). -ENOENT: there is no such site any more. */
+static int call_make(struct apply *a, const struct item *items, size_t n, bool let_go,
+	uint64_t *refused_count, struct err *err)
 {
-	const uint64_t refused_before = a->pending.refused;
 	int rc = 0;
 
+	*refused_count = 0;
 	rows_begin(a->rows, items[0].site_id, (uint32_t)n);
 	refused_begin(a->refused, items[0].site_id);
-	for (size_t i = 0; i < n && !rc; i++)
-		rc = row_add(a, &items[i], err);
+	for (size_t i = 0; i < n && !rc; i++) {
+		rc = row_add(a, &items[i], refused_count, err);
+		if (let_go)
+			batch_let_go(a->batch, &items[i]);
+	}
+	return rc;
+}
+
+/* Tell it, when it has done what it was told before. It is at it still afterwards. */
+static int call_send(struct apply *a, uint32_t site_id, uint64_t refused_count, struct err *err)
+{
+	int rc = call_end(a, err);
+
+	if (!rc)
+		rc = refused_send(a->refused, a->conn, err);
+	if (!rc && rows_count(a->rows))
+		rc = call_begin(a, site_id, err);
+	if (!rc)
+		a->pending.refused += refused_count;
+	return rc;
+}
+
+/* The usual way: many events of a site in one call. It is put together while the database is at the
+ * one before. */
+static int site_apply(
+	struct apply *a, const struct item *items, size_t n, bool let_go, struct err *err)
+{
+	uint64_t refused_count;
+	int rc = call_make(a, items, n, let_go, &refused_count, err);
+
 	if (rc == -ENOENT) {
 		a->pending.skipped += n;
 		return 0;
 	}
-	if (!rc)
-		rc = call_end(a, err);
-	if (!rc)
-		rc = refused_send(a->refused, a->conn, err);
-	if (!rc && rows_count(a->rows))
-		rc = call_begin(a, items[0].site_id, err);
-	if (rc)
-		a->pending.refused = refused_before;
-	return rc;
+	return rc ? rc : call_send(a, items[0].site_id, refused_count, err);
 }
 
 /* The careful way, when the database has refused a value: one event at a time, the bad ones alone
  * set aside. */
 static int item_apply_carefully(struct apply *a, const struct item *item, struct err *err)
 {
+	struct span wire;
 	struct err why;
 	int rc = pg_run_simple(a->conn, "savepoint one", err);
 
 	if (rc)
 		return rc;
-	rc = site_apply(a, item, 1, &why);
+	rc = site_apply(a, item, 1, false, &why);
 	if (!rc)
 		rc = call_end(a, &why);
 	if (!rc)
@@ -432,37 +381,38 @@ static int item_apply_carefully(struct apply *a, const struct item *item, struct
 		return rc;
 	}
 	rc = pg_run_simple(a->conn, "rollback to one", err);
-	return rc ? rc : set_aside(a, item, &why, err);
+	if (!rc)
+		rc = batch_wire(a->batch, item, &wire, err);
+	return rc ? rc : set_aside(a, item->record, item->place, wire, &why, err);
 }
 
 /* How many of them, at least one, the next call takes: of one site, which has as few calls as can
- * be, of one size. While the database has nothing to do it is a small one, and behind it the others
- * are put together. */
-static size_t call_size(const struct apply *a, const struct item *items, size_t most)
+ * be, of one size. */
+static size_t call_size(const struct item *items, size_t most)
 {
 	size_t n = 1, calls;
 
 	while (n < most && items[n].site_id == items[0].site_id)
 		n++;
-	if (!a->calling.count && n >= 2 * EVENT_OF_CALL_FEW)
-		return n / CALL_OF_PREPARING;
 	calls = (n + EVENT_OF_CALL_MOST - 1) / EVENT_OF_CALL_MOST;
 	return (n + calls - 1) / calls;
 }
 
-static int items_apply(struct apply *a, bool carefully, struct err *err)
+/* The batch's events, from one on. */
+static int items_apply(struct apply *a, size_t from, bool carefully, struct err *err)
 {
+	size_t count, n;
+	const struct item *items = batch_items(a->batch, &count);
 	int rc = 0;
 
-	qsort(a->items, a->count, sizeof *a->items, item_order);
-	for (size_t i = 0, n; i < a->count && !rc; i += n) {
+	for (size_t i = from; i < count && !rc; i += n) {
 		if (stop_wait(0))
 			return err_set(err, -EAGAIN, "the worker is ending");
-		n = carefully ? 1 : call_size(a, &a->items[i], a->count - i);
-		rc = carefully ? item_apply_carefully(a, &a->items[i], err)
-			       : site_apply(a, &a->items[i], n, err);
+		n = carefully ? 1 : call_size(&items[i], count - i);
+		rc = carefully ? item_apply_carefully(a, &items[i], err)
+			       : site_apply(a, &items[i], n, true, err);
 	}
-	return rc ? rc : call_end(a, err);
+	return rc;
 }
 
 /* If more than a hundredth of an hour's events would be set aside, it is not they who are wrong:
@@ -487,34 +437,69 @@ static int few_set_aside(struct apply *a, struct err *err)
 	return err_set(err, -EAGAIN, "too many events would be set aside");
 }
 
-static int lane_in_transaction(
-	struct apply *a, const struct held *records, uint32_t n, bool carefully, struct err *err)
+/* Fill the batch with the records that are new; those that are not are counted. */
+static int records_take(struct apply *a, const PGresult *claimed, struct err *err)
 {
-	PGresult *claimed = NULL;
-	int rc = pg_run_simple(a->conn, BEGIN, err);
+	int rc = 0;
 
-	a->count = a->told_count = 0;
-	a->pending = a->stats;
-	if (!rc)
-		rc = records_claim(a, records, n, &claimed, err);
-	for (uint32_t i = 0; i < n && !rc; i++) {
-		a->pending.records++;
-		if (PQgetvalue(claimed, (int)i, 0)[0] == 't')
-			rc = record_take(a, &records[i], err);
+	batch_clear(a->batch);
+	for (uint32_t i = 0; i < a->n && !rc; i++)
+		if (*PQgetvalue(claimed, (int)i, 0) == 't')
+			rc = record_take(a, &a->records[i], err);
 		else
 			a->pending.repeats++;
+	return rc;
+}
+
+/* Whether what is prepared is these records, and all of them are new. */
+static bool is_prepared(const struct apply *a, const PGresult *claimed)
+{
+	if (!a->prepared.items || a->prepared.records != a->records || a->prepared.n != a->n)
+		return false;
+	for (uint32_t i = 0; i < a->n; i++)
+		if (*PQgetvalue(claimed, (int)i, 0) != 't')
+			return false;
+	return true;
+}
+
+/* Begin the transaction, and leave the database at its last call. */
+static int transaction_begin(struct apply *a, bool carefully, struct err *err)
+{
+	PGresult *claimed = NULL;
+	size_t from = 0, count;
+	int rc = pg_run_simple(a->conn, BEGIN, err);
+
+	a->told_count = 0;
+	a->pending = a->stats;
+	a->pending.records += a->n;
+	if (!rc)
+		rc = records_claim(a, a->records, a->n, &claimed, err);
+	if (!rc && !carefully && is_prepared(a, claimed)) {
+		from = a->prepared.items;
+		rc = call_send(a, batch_items(a->batch, &count)->site_id, a->prepared.refused, err);
+	} else if (!rc) {
+		rc = records_take(a, claimed, err);
 	}
+	a->prepared.items = 0;
 	PQclear(claimed);
-	if (!rc && a->count)
-		rc = items_apply(a, carefully, err);
-	contents_free(a);
-	for (uint32_t i = 0; i < n && !rc; i++) {
+	if (!rc)
+		rc = items_apply(a, from, carefully, err);
+	batch_clear(a->batch);
+	return rc;
+}
+
+/* Wait for the last call, and commit. */
+static int transaction_end(struct apply *a, struct err *err)
+{
+	int rc = call_end(a, err);
+
+	for (uint32_t i = 0; i < a->n && !rc; i++) {
 		bool done = false; /* for this producer, by an earlier record of the batch */
 
 		for (uint32_t k = 0; k < i && !done; k++)
-			done = !memcmp(records[k].id.producer, records[i].id.producer, 16);
+			done = !memcmp(a->records[k].id.producer, a->records[i].id.producer, 16);
 		if (!done)
-			rc = progress_raise(a, &records[i].id, err);
+			rc = progress_raise(a, &a->records[i].id, err);
 	}
 	if (!rc)
 		rc = few_set_aside(a, err);
@@ -578,29 +563,86 @@ static void committed(struct apply *a, apply_told *told, void *who)
 		told(who, a->told[i].site_id, a->told[i].count);
 }
 
-int apply_lane(struct apply *a, const struct held *records, uint32_t n, apply_told *told, void *who,
-	struct err *err)
+/* After an error: nothing is begun any more. Whether it may go better carefully. */
+static bool give_up(struct apply *a, int rc, const struct err *why)
+{
+	if (!roll_back(a) || rc == -ECONNRESET) {
+		PQfinish(a->conn);
+		a->conn = NULL;
+		return false;
+	}
+	keep_tell(a, why);
+	return rc == -EINVAL || rc == -EPROTO;
+}
+
+/* The careful way, of the same records: begun and ended but for the commit. */
+static int again_carefully(struct apply *a, int rc, struct err *err)
+{
+	if (!give_up(a, rc, err))
+		return rc;
+	rc = transaction_begin(a, true, err);
+	if (!rc)
+		rc = call_end(a, err);
+	if (rc)
+		give_up(a, rc, err);
+	return rc;
+}
+
+void apply_prepare(struct apply *a, const struct held *records, uint32_t n)
+{
+	const struct item *items;
+	size_t count, calls;
+	uint64_t refused_count;
+	struct err ignored;
+	int rc = 0;
+
+	a->prepared.items = 0;
+	batch_clear(a->batch);
+	a->preparing = true;
+	for (uint32_t i = 0; i < n && !rc; i++)
+		rc = record_take(a, &records[i], &ignored);
+	items = batch_items(a->batch, &count);
+	if (!rc && count) {
+		calls = call_size(items, count);
+		rc = call_make(a, items, calls, true, &refused_count, &ignored);
+		if (!rc)
+			a->prepared = (struct prepared){ records, n, calls, refused_count };
+	}
+	a->preparing = false;
+}
+
+int apply_begin(struct apply *a, const struct held *records, uint32_t n, struct err *err)
 {
 	int rc = connection_need(a, err);
 
 	if (rc)
 		return rc;
-	for (int carefully = 0; carefully < 2; carefully++) {
-		rc = lane_in_transaction(a, records, n, carefully, err);
-		if (!rc)
-			break;
-		if (!roll_back(a) || rc == -ECONNRESET) {
-			PQfinish(a->conn);
-			a->conn = NULL;
+	a->records = records;
+	a->n = n;
+	rc = transaction_begin(a, false, err);
+	return rc ? again_carefully(a, rc, err) : 0;
+}
+
+int apply_end(struct apply *a, apply_told *told, void *who, struct err *err)
+{
+	int rc = transaction_end(a, err);
+
+	if (rc) {
+		rc = again_carefully(a, rc, err);
+		if (rc)
 			return rc;
-		}
-		keep_tell(a, err);
-		if (rc != -EINVAL && rc != -EPROTO)
-			return rc;
+		rc = transaction_end(a, err);
 	}
-	if (!rc)
+	if (rc)
+		give_up(a, rc, err);
+	else
 		committed(a, told, who);
 	return rc;
+}
+
+int apply_fd(const struct apply *a)
+{
+	return a->calling.count ? PQsocket(a->conn) : -1;
 }
 
 /* --- what was set aside -------------------------------------------------------------------------
@@ -613,14 +655,12 @@ static int bytes_of(PGresult *rows, int row, int column, unsigned char **bytes, 
 }
 
 /* The events of what was set aside: one, or those of a whole record. */
-static int wanted_events(
-	struct apply *a, struct span wire, bool whole, uint32_t *n, struct err *err)
+static int wanted_events(struct apply *a, struct span wire, bool whole, struct err *err)
 {
-	if (whole)
-		return record_read(a, wire, n, err);
-	a->events[0] = wire;
-	*n = 1;
-	return 0;
+	const struct held held = { .wire = wire };
+
+	batch_clear(a->batch);
+	return whole ? batch_add(a->batch, &held, err) : batch_add_event(a->batch, wire, err);
 }
 
 /* Apply them all, or none; *why says what is wrong with them when it is they. */
@@ -629,24 +669,27 @@ static int wanted_apply(
 {
 	const struct apply_stats before = a->pending;
 	const size_t told_before = a->told_count;
-	uint32_t n;
+	const struct item *items;
+	size_t n;
 	int rc = pg_run_simple(a->conn, "savepoint one", err);
 
 	if (rc)
 		return rc;
-	rc = wanted_events(a, wire, whole, &n, why);
-	for (uint32_t i = 0; !rc && i < n; i++) {
-		struct item item = { .place = i, .wire = a->events[i] };
+	rc = wanted_events(a, wire, whole, why);
+	items = batch_items(a->batch, &n);
+	for (size_t i = 0; !rc && i < n; i++) {
 		struct event ev;
+		struct span bytes;
 
-		rc = event_decode(&ev, item.wire, why);
-		item.site_id = ev.site_id;
+		rc = batch_wire(a->batch, &items[i], &bytes, why);
 		if (!rc)
-			rc = site_apply(a, &item, 1, why);
+			rc = event_decode(&ev, bytes, why);
+		if (!rc)
+			rc = site_apply(a, &items[i], 1, true, why);
 		if (!rc)
 			rc = call_end(a, why);
 	}
-	contents_free(a);
+	batch_clear(a->batch);
 	if (!rc)
 		return pg_run_simple(a->conn, "release one", err);
 	if (rc == -ECONNRESET || rc == -EAGAIN || rc == -ENOMEM) {
@@ -692,6 +735,7 @@ int apply_wanted(struct apply *a, apply_told *told, void *who, struct err *err)
 
 	if (rc)
 		return rc;
+	a->prepared.items = 0;
 	a->told_count = 0;
 	a->pending = a->stats;
 	snprintf(most, sizeof most, "%d", WANTED_MOST);

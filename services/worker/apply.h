@@ -1,6 +1,6 @@
 /* Apply: records into the metrics database, each exactly once. One transaction per lane: the
  * records are claimed, their events go in by one call per site in ascending order, progress is
- * raised. */
+ * raised. One thread. */
 #ifndef FOOTFALL_APPLY_H
 #define FOOTFALL_APPLY_H
 
@@ -21,10 +21,21 @@ int apply_open(struct apply **out, const char *conninfo, struct enrich *enrich,
 	struct err *err) MUST_CHECK;
 void apply_close(struct apply **apply);
 
-/* Apply n records of one lane. 0: they are in the tables for good, by this call or an earlier one.
- * Any error: nothing has changed, try again later (connection lost, database full, …). */
-int apply_lane(struct apply *a, const struct held *records, uint32_t n, apply_told *told, void *who,
-	struct err *err) MUST_CHECK;
+/* Apply n records of one lane in two steps: begin, after which the database is at them, and end,
+ * which waits for it and commits. Between them nothing else is begun, and the records are lent. 0
+ * of the second: they are in the tables for good, by this call or an earlier one. Any error, of
+ * either: nothing has changed and nothing is begun, try again later (connection lost, database
+ * full, …). */
+int apply_begin(
+	struct apply *a, const struct held *records, uint32_t n, struct err *err) MUST_CHECK;
+int apply_end(struct apply *a, apply_told *told, void *who, struct err *err) MUST_CHECK;
+
+/* What is readable when apply_end() will not have to wait; -1: it will not now. */
+int apply_fd(const struct apply *a);
+
+/* While the database is at others, put together what apply_begin() of these records tells it. They
+ * are lent until then. Nothing comes of it where that needs the database. */
+void apply_prepare(struct apply *a, const struct held *records, uint32_t n);
 
 /* Apply what was set aside and is wanted again (footfall dead-letter retry), each event with the
  * number it had. What fails again stays, with its new reason. */

@@ -13,12 +13,14 @@
 struct slot {
 	struct held held;
 	zmq_msg_t msg;
+	bool is_begun;
 	struct slot *next; /* of the lane, or free */
 };
 
 struct lane {
 	struct slot *first;
-	uint32_t count;
+	uint32_t count, begun; /* begun: of them */
+	size_t waiting_bytes;  /* of the others, unpacked */
 	unsigned tries;
 	int64_t due_mono_us;
 };
@@ -26,7 +28,6 @@ struct lane {
 struct hold {
 	struct slot slots[HOLD_RECORDS_MOST], *free;
 	struct lane lane[RECORD_LANES];
-	struct held sorted[HOLD_RECORDS_MOST];
 	size_t bytes;
 };
 
@@ -56,6 +57,14 @@ bool hold_is_full(const struct hold *h)
 	return !h->free || h->bytes >= HOLD_BYTES_MOST;
 }
 
+bool hold_has(const struct hold *h, size_t bytes)
+{
+	for (uint8_t i = 0; i < RECORD_LANES; i++)
+		if (h->lane[i].waiting_bytes >= bytes && hold_is_due(h, i))
+			return true;
+	return hold_is_full(h);
+}
+
 static int id_order(const struct record_id *a, const struct record_id *b)
 {
 	int producer = memcmp(a->producer, b->producer, sizeof a->producer);
@@ -63,7 +72,8 @@ static int id_order(const struct record_id *a, const struct record_id *b)
 	return producer ? producer : a->seq < b->seq ? -1 : a->seq > b->seq;
 }
 
-bool hold_add(struct hold *h, const struct record_id *id, zmq_msg_t *msg, unsigned link)
+bool hold_add(
+	struct hold *h, const struct record_id *id, uint32_t size, zmq_msg_t *msg, unsigned link)
 {
 	struct lane *lane = &h->lane[id->lane];
 	struct slot *slot = h->free;
@@ -74,11 +84,13 @@ bool hold_add(struct hold *h, const struct record_id *id, zmq_msg_t *msg, unsign
 	h->free = slot->next;
 	zmq_msg_init(&slot->msg);
 	zmq_msg_move(&slot->msg, msg);
-	slot->held =
-		(struct held){ *id, { zmq_msg_data(&slot->msg), zmq_msg_size(&slot->msg) }, link };
+	slot->held = (struct held){ *id, { zmq_msg_data(&slot->msg), zmq_msg_size(&slot->msg) },
+		link, size };
+	slot->is_begun = false;
 	slot->next = lane->first;
 	lane->first = slot;
 	lane->count++;
+	lane->waiting_bytes += size;
 	h->bytes += slot->held.wire.len;
 	return true;
 }
@@ -88,18 +100,24 @@ static int held_order(const void *x, const void *y)
 	return id_order(&((const struct held *)x)->id, &((const struct held *)y)->id);
 }
 
-const struct held *hold_lane(struct hold *h, uint8_t lane, uint32_t *n)
+uint32_t hold_lane(struct hold *h, uint8_t number, struct held records[HOLD_RECORDS_MOST])
 {
-	*n = 0;
-	for (const struct slot *s = h->lane[lane].first; s; s = s->next)
-		h->sorted[(*n)++] = s->held;
-	qsort(h->sorted, *n, sizeof *h->sorted, held_order);
-	if (h->lane[lane].tries > WHOLE_TRIES) {
-		unsigned halvings = h->lane[lane].tries - WHOLE_TRIES;
+	const struct lane *lane = &h->lane[number];
+	size_t bytes = 0;
+	uint32_t n = 0, most = 0;
 
-		*n = halvings < 9 && *n >> halvings ? *n >> halvings : 1;
+	for (const struct slot *s = lane->first; s; s = s->next)
+		if (!s->is_begun)
+			records[n++] = s->held;
+	qsort(records, n, sizeof *records, held_order);
+	while (most < n && bytes < HOLD_BATCH_BYTES)
+		bytes += records[most++].size;
+	if (lane->tries > WHOLE_TRIES) {
+		unsigned halvings = lane->tries - WHOLE_TRIES;
+
+		most = halvings < 9 && most >> halvings ? most >> halvings : 1;
 	}
-	return h->sorted;
+	return most;
 }
 
 static bool is_among(const struct held *records, uint32_t n, const struct held *held)
@@ -110,11 +128,36 @@ static bool is_among(const struct held *records, uint32_t n, const struct held *
 	return false;
 }
 
+void hold_begin(struct hold *h, uint8_t number, const struct held *records, uint32_t n)
+{
+	struct lane *lane = &h->lane[number];
+
+	for (struct slot *s = lane->first; s; s = s->next) {
+		if (s->is_begun || !is_among(records, n, &s->held))
+			continue;
+		s->is_begun = true;
+		lane->begun++;
+		lane->waiting_bytes -= s->held.size;
+	}
+}
+
+/* What was begun and is not done waits again. */
+static void begun_wait(struct lane *lane)
+{
+	for (struct slot *s = lane->first; s; s = s->next)
+		if (s->is_begun) {
+			s->is_begun = false;
+			lane->waiting_bytes += s->held.size;
+		}
+	lane->begun = 0;
+}
+
 void hold_drop(struct hold *h, uint8_t number, const struct held *records, uint32_t n)
 {
 	struct lane *lane = &h->lane[number];
 	bool all = n == lane->count;
 
+	begun_wait(lane);
 	for (struct slot **at = &lane->first, *s; (s = *at);) {
 		if (!all && !is_among(records, n, &s->held)) {
 			at = &s->next;
@@ -122,6 +165,7 @@ void hold_drop(struct hold *h, uint8_t number, const struct held *records, uint3
 		}
 		*at = s->next;
 		lane->count--;
+		lane->waiting_bytes -= s->held.size;
 		h->bytes -= s->held.wire.len;
 		zmq_msg_close(&s->msg);
 		s->next = h->free;
@@ -137,13 +181,19 @@ unsigned hold_put_off(struct hold *h, uint8_t number, bool is_busy)
 	struct lane *lane = &h->lane[number];
 	int64_t wait = PUT_OFF_FIRST_US << (lane->tries > 7 ? 7 : lane->tries);
 
+	begun_wait(lane);
 	lane->due_mono_us = clock_mono_us() + (wait > most ? most : wait);
 	return ++lane->tries;
 }
 
+static bool has_waiting(const struct lane *lane)
+{
+	return lane->count > lane->begun;
+}
+
 bool hold_is_due(const struct hold *h, uint8_t lane)
 {
-	return h->lane[lane].count && h->lane[lane].due_mono_us <= clock_mono_us();
+	return has_waiting(&h->lane[lane]) && h->lane[lane].due_mono_us <= clock_mono_us();
 }
 
 int hold_wait_ms(const struct hold *h, int most)
@@ -151,7 +201,7 @@ int hold_wait_ms(const struct hold *h, int most)
 	int64_t now = clock_mono_us(), wait_us = most * 1000LL;
 
 	for (int i = 0; i < RECORD_LANES; i++)
-		if (h->lane[i].count && h->lane[i].due_mono_us - now < wait_us)
+		if (has_waiting(&h->lane[i]) && h->lane[i].due_mono_us - now < wait_us)
 			wait_us = h->lane[i].due_mono_us - now;
 	return wait_us <= 0 ? 0 : (int)((wait_us + 999) / 1000);
 }

@@ -284,11 +284,11 @@ unsigned links_count(struct links *l)
 
 /* --- records ---------------------------------------------------------------------------------- */
 
-int links_receive(struct links *l, zmq_msg_t *msg, unsigned *number, int timeout_ms)
+int links_receive(struct links *l, zmq_msg_t *msg, unsigned *number, int fd, int timeout_ms)
 {
-	zmq_pollitem_t items[ADDRESSES_MOST + 1];
+	zmq_pollitem_t items[ADDRESSES_MOST + 2];
 	struct link *links[ADDRESSES_MOST];
-	int count = 0;
+	int count = 0, all;
 
 	links_follow(l);
 	for (unsigned n = 0; n < ADDRESSES_MOST; n++) {
@@ -299,8 +299,12 @@ int links_receive(struct links *l, zmq_msg_t *msg, unsigned *number, int timeout
 		links[count] = link;
 		items[count++] = (zmq_pollitem_t){ link->records, 0, ZMQ_POLLIN, 0 };
 	}
-	items[count] = (zmq_pollitem_t){ NULL, stop_fd(), ZMQ_POLLIN, 0 };
-	if (zmq_poll(items, count + (stop_fd() >= 0), timeout_ms) <= 0)
+	all = count;
+	if (stop_fd() >= 0)
+		items[all++] = (zmq_pollitem_t){ NULL, stop_fd(), ZMQ_POLLIN, 0 };
+	if (fd >= 0)
+		items[all++] = (zmq_pollitem_t){ NULL, fd, ZMQ_POLLIN, 0 };
+	if (zmq_poll(items, all, timeout_ms) <= 0)
 		return 0;
 	for (int i = 0; i < count; i++)
 		if ((items[i].revents & ZMQ_POLLIN) &&

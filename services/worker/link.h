@@ -25,9 +25,9 @@ struct links_options {
 int links_open(struct links **out, const struct links_options *options, struct err *err) MUST_CHECK;
 void links_close(struct links **links);
 
-/* Wait at most timeout_ms for a record; 1 when *msg (initialised by the caller) holds one that came
- * by link *link, 0 when none came. */
-int links_receive(struct links *l, zmq_msg_t *msg, unsigned *link, int timeout_ms);
+/* Wait at most timeout_ms for a record, and until fd (-1: none) is readable; 1 when *msg
+ * (initialised by the caller) holds one that came by link *link, 0 when none came. */
+int links_receive(struct links *l, zmq_msg_t *msg, unsigned *link, int fd, int timeout_ms);
 
 /* Acknowledge n records by the link they came by. What cannot be sent is not an error, nor is a
  * link that has gone: the record comes again and is acknowledged then. */

@@ -1,7 +1,7 @@
 /* worker: takes records from the ingresses, adds what can be derived from their events, writes them
- * to PostgreSQL. The next batch is gathered when the last is committed, so batches grow with the
- * load. SIGTERM: end the transaction in hand, acknowledge, exit 0; what else is in hand stays with
- * its ingress. */
+ * to PostgreSQL. While the database is at one batch the next is gathered, and put together once it
+ * is complete, so batches grow with the load. SIGTERM: end the transaction in hand, acknowledge,
+ * exit 0; what else is in hand stays with its ingress. */
 #include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -26,9 +26,20 @@
 /* Records come one behind the other; after this long no more are on their way. An ingress needs
  * some of it to send what follows an acknowledgement. And then nothing is waited for, however many
  * keep coming. */
-#define MORE_MS         10
-#define GATHER_MOST_US  (50 * 1000LL)
-#define WANTED_EVERY_US (2 * US_PER_SECOND) /* how often to look for what is wanted again */
+#define MORE_MS        10
+#define GATHER_MOST_US (50 * 1000LL)
+/* Less than this is not put together while the database is at something: more may follow. */
+#define PREPARE_BYTES (HOLD_BATCH_BYTES / 2)
+/* How often to look for what is wanted again; also while there is always something to do. */
+#define WANTED_EVERY_US      (2 * US_PER_SECOND)
+#define WANTED_EVERY_BUSY_US (20 * US_PER_SECOND)
+
+/* Records that the database is at, or is told next. */
+struct flight {
+	uint8_t lane;
+	uint32_t n;
+	struct held records[HOLD_RECORDS_MOST];
+};
 
 struct worker {
 	struct settings settings;
@@ -39,8 +50,9 @@ struct worker {
 	struct pg_pool *metrics_pool; /* for readiness only: apply has a connection of its own */
 	struct http_server *admin;
 	struct hold *hold;
-	int64_t wanted_mono_us;
-	pthread_mutex_t seen_lock; /* of what /metrics shows, copied between batches */
+	struct flight flights[2], *flight; /* flight: that has begun, or NULL */
+	int64_t wanted_mono_us;            /* when it was looked for what is wanted again */
+	pthread_mutex_t seen_lock;         /* of what /metrics shows, copied between batches */
 	struct apply_stats seen;
 	unsigned long long faults;
 };
@@ -136,37 +148,58 @@ static void worker_close(struct worker *w)
 static void record_hold(struct worker *w, zmq_msg_t *msg, unsigned link)
 {
 	const struct span wire = { zmq_msg_data(msg), zmq_msg_size(msg) };
-	struct record_id id;
+	struct record_id id = { .seq = 0 };
+	size_t size = 0;
 	struct err err;
 
-	if (record_id_decode(&id, wire, &err)) {
+	if (record_id_decode(&id, wire, &err) && !id.seq) {
 		/* Not acknowledged: the ingress keeps it, and sends it again to somebody. */
 		log_alarm("worker: a record cannot be read link=%u bytes=%zu reason=%s", link,
 			wire.len, err.msg);
 		count_fault(w);
-	} else {
-		hold_add(w->hold, &id, msg, link);
+		return;
 	}
+	if (record_size(&size, wire, &err))
+		log_debug("worker: of a record: %s", err.msg); /* apply sets it aside */
+	hold_add(w->hold, &id, (uint32_t)(size ? size : wire.len), msg, link);
 }
 
-/* Gather what is there and on its way, waiting for long only when there is nothing to do: a large
- * batch costs the database half as much an event as a small one. */
+/* How long a record is waited for, the first one or another. */
+static int gather_wait_ms(struct worker *w, int64_t until_mono_us)
+{
+	int ms;
+
+	if (w->flight)
+		return apply_fd(w->apply) < 0             ? 0
+		       : hold_has(w->hold, PREPARE_BYTES) ? MORE_MS
+							  : IDLE_MS;
+	if (until_mono_us)
+		return clock_mono_us() < until_mono_us ? MORE_MS : 0;
+	ms = hold_wait_ms(w->hold, IDLE_MS);
+	return ms ? ms : MORE_MS;
+}
+
+/* Gather what is there and on its way: a large batch costs the database half as much an event as a
+ * small one. Until as much is there as a transaction takes, or no more comes; while the database is
+ * at something, until it has done that, too; while it is at nothing, for long only when there is
+ * nothing to tell it. */
 static void gather(struct worker *w)
 {
-	int wait_ms = hold_wait_ms(w->hold, IDLE_MS);
 	int64_t until_mono_us = 0;
 
 	if (hold_is_full(w->hold)) {
-		stop_wait(wait_ms);
+		if (!w->flight)
+			stop_wait(hold_wait_ms(w->hold, IDLE_MS));
 		return;
 	}
-	do {
+	while (!hold_has(w->hold, HOLD_BATCH_BYTES)) {
 		zmq_msg_t msg;
 		unsigned link;
 		int got;
 
 		zmq_msg_init(&msg);
-		got = links_receive(w->links, &msg, &link, wait_ms);
+		got = links_receive(w->links, &msg, &link, w->flight ? apply_fd(w->apply) : -1,
+			gather_wait_ms(w, until_mono_us));
 		if (got)
 			record_hold(w, &msg, link);
 		zmq_msg_close(&msg);
@@ -174,8 +207,7 @@ static void gather(struct worker *w)
 			return;
 		if (!until_mono_us)
 			until_mono_us = clock_mono_us() + GATHER_MOST_US;
-		wait_ms = clock_mono_us() < until_mono_us ? MORE_MS : 0;
-	} while (!hold_is_full(w->hold));
+	}
 }
 
 static void tell_live(void *who, uint32_t site_id, uint32_t count)
@@ -201,50 +233,94 @@ static void lane_acknowledge(struct worker *w, const struct held *records, uint3
 	}
 }
 
-/* Apply the records of one lane. What the database cannot do now is tried again later, for ever,
- * and never set aside. An error: it is away, and no other lane need be tried. */
-static int lane_apply(struct worker *w, uint8_t lane)
+/* What the database cannot do now is tried again later, for ever, and never set aside. */
+static void lane_put_off(struct worker *w, const struct flight *f, const struct err *err)
 {
-	uint32_t n;
-	const struct held *records = hold_lane(w->hold, lane, &n);
-	struct err err;
-	int rc = apply_lane(w->apply, records, n, tell_live, w, &err);
+	if (hold_put_off(w->hold, f->lane, strstr(err->msg, LOCK_WAITED) != NULL) == 1)
+		log_error("worker: a lane cannot be applied, trying on lane=%u records=%u: %s",
+			f->lane, f->n, err->msg);
+	count_fault(w);
+}
 
+/* Wait for what has begun, if anything has. An error: the database is away. */
+static int flight_end(struct worker *w)
+{
+	const struct flight *f = w->flight;
+	struct err err;
+	int rc;
+
+	if (!f)
+		return 0;
+	w->flight = NULL;
+	rc = apply_end(w->apply, tell_live, w, &err);
 	if (rc) {
-		if (hold_put_off(w->hold, lane, strstr(err.msg, LOCK_WAITED) != NULL) == 1)
-			log_error("worker: a lane cannot be applied, trying on lane=%u records=%u: "
-				  "%s",
-				lane, n, err.msg);
-		count_fault(w);
-		return rc;
+		lane_put_off(w, f, &err);
+		return rc == -ECONNRESET ? rc : 0;
 	}
 	pthread_mutex_lock(&w->seen_lock);
 	w->seen = *apply_stats(w->apply);
 	pthread_mutex_unlock(&w->seen_lock);
-	lane_acknowledge(w, records, n);
-	hold_drop(w->hold, lane, records, n);
+	lane_acknowledge(w, f->records, f->n);
+	hold_drop(w->hold, f->lane, f->records, f->n);
+	return 0;
+}
+
+/* Begin with what waits in a lane. It is put together while the database is at what it was told
+ * before, and that is ended first. An error: the database is away, and no other lane need be
+ * tried. */
+static int lane_begin(struct worker *w, uint8_t lane)
+{
+	struct flight *f = w->flight == w->flights ? w->flights + 1 : w->flights;
+	struct err err;
+	int rc;
+
+	f->lane = lane;
+	f->n = hold_lane(w->hold, lane, f->records);
+	if (w->flight)
+		apply_prepare(w->apply, f->records, f->n);
+	rc = flight_end(w);
+	if (rc || !hold_is_due(w->hold, lane)) /* it was this lane's, and has failed */
+		return rc;
+	rc = apply_begin(w->apply, f->records, f->n, &err);
+	if (rc) {
+		lane_put_off(w, f, &err);
+		return rc == -ECONNRESET ? rc : 0;
+	}
+	hold_begin(w->hold, lane, f->records, f->n);
+	w->flight = f;
 	return 0;
 }
 
 static void wanted_again(struct worker *w)
 {
+	const int64_t every = w->flight ? WANTED_EVERY_BUSY_US : WANTED_EVERY_US;
 	struct err err;
 
-	if (clock_mono_us() < w->wanted_mono_us)
+	if (clock_mono_us() - w->wanted_mono_us < every || flight_end(w))
 		return;
-	w->wanted_mono_us = clock_mono_us() + WANTED_EVERY_US;
+	w->wanted_mono_us = clock_mono_us();
 	if (apply_wanted(w->apply, tell_live, w, &err))
 		log_debug("worker: nothing that was set aside can be tried now: %s", err.msg);
 }
 
 static void worker_step(struct worker *w)
 {
+	bool begun = false;
+
 	gather(w);
 	app_follow(w->app);
 	enrich_follow(w->enrich);
+	/* What comes while the database is at something, and is no whole batch, is few, and more
+	 * may follow. */
 	for (uint8_t lane = 0; lane < RECORD_LANES && !stop_wait(0); lane++)
-		if (hold_is_due(w->hold, lane) && lane_apply(w, lane) == -ECONNRESET)
-			return;
+		if ((!w->flight || begun || hold_has(w->hold, PREPARE_BYTES)) &&
+			hold_is_due(w->hold, lane)) {
+			begun = true;
+			if (lane_begin(w, lane))
+				return;
+		}
+	if (!begun)
+		flight_end(w);
 	wanted_again(w);
 }
 
@@ -268,6 +344,7 @@ int main(int argc, char **argv)
 		log_info("worker: started links=%s", w.settings.ingress_links);
 	while (!rc && !stop_wait(0))
 		worker_step(&w);
+	flight_end(&w);
 	if (rc)
 		log_error("worker: %s", err.msg);
 	worker_close(&w);

@@ -6,7 +6,7 @@
 
 #include "lib/secret.h"
 
-#define KEEP_BYTES (256 << 10) /* of a column's buffer, between two uses */
+#define KEEP_BYTES (32 << 10) /* of a column's buffer, between two uses */
 #define SEEN_FIRST 1024
 
 /* The types of PostgreSQL's catalog that columns have (pg_type.dat). Numbers go in the binary form
@@ -125,11 +125,9 @@ void rows_close(struct rows **rows)
 	*rows = NULL;
 }
 
-void rows_begin(struct rows *rows, uint32_t site_id, uint32_t most)
+void rows_clear(struct rows *rows)
 {
-	snprintf(rows->site, sizeof rows->site, "%u", site_id);
 	rows->count = 0;
-	rows->most = most;
 	rows->no_memory = false;
 	for (int i = 0; i < COLUMNS; i++) {
 		struct column *c = &rows->column[i];
@@ -150,6 +148,13 @@ void rows_begin(struct rows *rows, uint32_t site_id, uint32_t most)
 	rows->seen_count = 0;
 	if (rows->seen)
 		memset(rows->seen, 0, rows->seen_size * sizeof *rows->seen);
+}
+
+void rows_begin(struct rows *rows, uint32_t site_id, uint32_t most)
+{
+	rows_clear(rows);
+	snprintf(rows->site, sizeof rows->site, "%u", site_id);
+	rows->most = most;
 }
 
 /* Bytes of a number in its column. */

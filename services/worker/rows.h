@@ -17,8 +17,10 @@ struct rows;
 int rows_open(struct rows **out, struct err *err) MUST_CHECK;
 void rows_close(struct rows **rows);
 
-/* Begin anew, for a site and about `most` events. Memory is kept for the next use, up to a bound.
- */
+/* There are none any more; memory is kept for the next use, up to a bound. */
+void rows_clear(struct rows *rows);
+
+/* Begin anew, for a site and about `most` events. */
 void rows_begin(struct rows *rows, uint32_t site_id, uint32_t most);
 
 /* Add an event of that site. -ENOMEM. */
