@@ -6,7 +6,7 @@ role_names=(owner ingress worker query console)
 declare -A may_connect=([app]='ingress worker query console' [metrics]='worker query console') # besides the owner
 
 initdb_options=(-U postgres --encoding=UTF8 --locale=C.UTF-8 --data-checksums)
-postgres_options=(-c max_locks_per_transaction=256 -c max_wal_size=512MB -c wal_compression=on
+postgres_options=(-c max_locks_per_transaction=256 -c wal_compression=on
 	-c "log_line_prefix=%m [%p] %q%u@%d " -c fsync=on -c full_page_writes=on -c synchronous_commit=on)
 
 # What makes the roles and the named databases, for the superuser's psql; safe to run again. A role may log in
