@@ -192,24 +192,22 @@ static void put_u32(unsigned char bytes[4], uint32_t n)
 		bytes[i] = (unsigned char)(n >> 8 * i);
 }
 
-static int64_t visitor_of(int64_t hash, bool persistent)
-{
-	if (persistent)
-		return hash | 1;
-	hash &= ~INT64_C(1);
-	return hash ? hash : 2;
-}
+/* The bits of a daily visitor that are hashed: the lower 48 but the lowest. */
+#define DAILY_HASH ((INT64_C(1) << 48) - 2)
 
-int64_t event_visitor(const struct event_day_keys *keys, uint32_t site_id,
+int64_t event_visitor(const struct event_day_keys *keys, int64_t date, uint32_t site_id,
 	const struct addr *client, struct span user_agent)
 {
 	unsigned char text[4 + 16 + EVENT_AGENT_MOST];
 	struct span agent = span_first(user_agent, EVENT_AGENT_MOST);
+	int64_t hash, visitor;
 
 	put_u32(text, site_id);
 	memcpy(text + 4, client->bytes, 16);
 	memcpy(text + 20, agent.ptr, agent.len);
-	return visitor_of(id64(text, 20 + agent.len, keys->salt, sizeof keys->salt), false);
+	hash = id64(text, 20 + agent.len, keys->salt, sizeof keys->salt);
+	visitor = (date & 0x7fff) << 48 | (hash & DAILY_HASH);
+	return visitor ? visitor : 2;
 }
 
 int64_t event_persistent_visitor(uint32_t site_id, struct span id)
@@ -219,7 +217,7 @@ int64_t event_persistent_visitor(uint32_t site_id, struct span id)
 	id = span_first(id, EVENT_VISITOR_MOST);
 	put_u32(text, site_id);
 	memcpy(text + 4, id.ptr, id.len);
-	return visitor_of(id64(text, 4 + id.len, NULL, 0), true);
+	return id64(text, 4 + id.len, NULL, 0) | 1;
 }
 
 void event_seal(unsigned char sealed[EVENT_SEALED_BYTES], const struct event_day_keys *keys,

@@ -118,8 +118,9 @@ struct event_day_keys {
 };
 void event_day_keys_derive(struct event_day_keys *keys, const unsigned char day_key[32]);
 
-/* The visitor of a site on the salt's date: a keyed hash of site, address and agent; daily. */
-int64_t event_visitor(const struct event_day_keys *keys, uint32_t site_id,
+/* The visitor of a site on the keys' date (days since 1970-01-01), which it begins with; then a
+ * keyed hash of site, address and agent; daily. */
+int64_t event_visitor(const struct event_day_keys *keys, int64_t date, uint32_t site_id,
 	const struct addr *client, struct span user_agent);
 
 /* The persistent visitor of a site that has this id of its own. */

@@ -287,18 +287,21 @@ static void a_visitor_differs_by_day_site_address_and_agent(void **state)
 	(void)state;
 	event_day_keys_derive(&day, key);
 	event_day_keys_derive(&next, other);
-	visitor = event_visitor(&day, 1, &a, SPAN("Firefox"));
-	assert_int_equal(visitor, event_visitor(&day, 1, &a, SPAN("Firefox")));
+	visitor = event_visitor(&day, 20000, 1, &a, SPAN("Firefox"));
+	assert_int_equal(visitor, event_visitor(&day, 20000, 1, &a, SPAN("Firefox")));
 	assert_int_equal(visitor & 1, 0);
+	assert_int_equal(visitor >> 48, 20000);
+	assert_int_equal(visitor & INT64_C(0xffffffffffff),
+		event_visitor(&day, 20001, 1, &a, SPAN("Firefox")) & INT64_C(0xffffffffffff));
 	assert_int_equal(event_persistent_visitor(1, SPAN("a")) & 1, 1);
 	assert_int_not_equal(
 		event_persistent_visitor(1, SPAN("a")), event_persistent_visitor(2, SPAN("a")));
 	assert_int_not_equal(
 		event_persistent_visitor(1, SPAN("a")), event_persistent_visitor(1, SPAN("b")));
-	assert_int_not_equal(visitor, event_visitor(&next, 1, &a, SPAN("Firefox")));
-	assert_int_not_equal(visitor, event_visitor(&day, 2, &a, SPAN("Firefox")));
-	assert_int_not_equal(visitor, event_visitor(&day, 1, &b, SPAN("Firefox")));
-	assert_int_not_equal(visitor, event_visitor(&day, 1, &a, SPAN("")));
+	assert_int_not_equal(visitor, event_visitor(&next, 20000, 1, &a, SPAN("Firefox")));
+	assert_int_not_equal(visitor, event_visitor(&day, 20000, 2, &a, SPAN("Firefox")));
+	assert_int_not_equal(visitor, event_visitor(&day, 20000, 1, &b, SPAN("Firefox")));
+	assert_int_not_equal(visitor, event_visitor(&day, 20000, 1, &a, SPAN("")));
 }
 
 int main(void)

@@ -70,8 +70,8 @@ enum dropped intake_refuse(
 
 /* The visitor of the day (proto/event.md, "Visitors"). One that is alone is known by the event's
  * id, so that it is the same when the event is sent again. */
-static int64_t daily_visitor(const struct event_day_keys *keys, uint32_t site_id,
-	const struct event *ev, const struct client *client)
+static int64_t daily_visitor(const struct day *day, uint32_t site_id, const struct event *ev,
+	const struct client *client)
 {
 	static const struct addr unknown,
 		of_sessions = { { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
@@ -79,11 +79,11 @@ static int64_t daily_visitor(const struct event_day_keys *keys, uint32_t site_id
 	const struct addr *address = client->address ? client->address : &unknown;
 
 	if (client->alone)
-		return event_visitor(keys, site_id, &of_sessions,
+		return event_visitor(&day->keys, day->date, site_id, &of_sessions,
 			(struct span){ (const char *)&ev->id, sizeof ev->id });
 	if (client->session.len)
-		return event_visitor(keys, site_id, &of_sessions, client->session);
-	return event_visitor(keys, site_id, address, ev->user_agent);
+		return event_visitor(&day->keys, day->date, site_id, &of_sessions, client->session);
+	return event_visitor(&day->keys, day->date, site_id, address, ev->user_agent);
 }
 
 int intake_event(struct intake *in, const struct site *site, struct event *ev,
@@ -107,7 +107,7 @@ int intake_event(struct intake *in, const struct site *site, struct event *ev,
 	if (client->id.len && site_is_persistent(site, day.date))
 		ev->visitor = event_persistent_visitor(site->id, client->id);
 	else
-		ev->visitor = daily_visitor(&day.keys, site->id, ev, client);
+		ev->visitor = daily_visitor(&day, site->id, ev, client);
 	ev->address_date = day.date;
 	ev->address = SPAN("");
 	if (client->address) {

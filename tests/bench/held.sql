@@ -3,12 +3,12 @@
 -- counted in the rollups is made up. For the bench that says whether applying takes longer the more there is.
 set synchronous_commit = off;
 create temp table made as
-select v, (hashint8extended(v, 1) >> 1) << 1 as visitor,
-       date_trunc('day', now(), 'UTC') + v * 20 / (:n / 3) * interval '1 day' - interval '22 days'
-           + (hashint8extended(v, 2) & 65535) * interval '1 second' as start_ts,
+select v, ((extract(epoch from day)::bigint / 86400) << 48) | (hashint8extended(v, 1) & ((1::bigint << 48) - 2)) as visitor,
+       day + (hashint8extended(v, 2) & 65535) * interval '1 second' as start_ts,
        hashint8extended((hashint8extended(v, 3) & 4095) % 3000, 4) as entry,
        hashint8extended((hashint8extended(v, 5) & 4095) % 3000, 4) as exit
-from generate_series(0, :n / 3 - 1) v;
+from generate_series(0, :n / 3 - 1) v
+cross join lateral (select date_trunc('day', now(), 'UTC') + v * 20 / (:n / 3) * interval '1 day' - interval '22 days') d(day);
 select event_partition(start_ts) from (select distinct date_trunc('day', start_ts) as start_ts from made) d;
 insert into site (site_id, build, zone) values (:site, 1, 'UTC');
 insert into event (site_id, ts, visitor, id, kind, interactive, name, host, page, title, referrer, source, country, browser,
