@@ -78,7 +78,7 @@ static const struct setting table[] = {
 		"public key of the ingresses and query services" },
 	{ "FOOTFALL_LINK_PLAIN", BOOL, AT(link_plain), FOR_INGRESS | FOR_QUERY, "0 or 1", 0, 1, "0",
 		"1: without keys links may be bound beyond loopback; for trusted networks only" },
-	{ "FOOTFALL_SEND_WINDOW", INT, AT(send_window), FOR_INGRESS, "records", 1, 4096, "256",
+	{ "FOOTFALL_SEND_WINDOW", INT, AT(send_window), FOR_INGRESS, "records", 1, 1024, "256",
 		"records sent and not yet acknowledged; fewer when they come to 3 MiB, packed" },
 	{ "FOOTFALL_TRACKER_FILE", TEXT, AT(tracker_file), FOR_INGRESS, "file", 0, 0, NULL,
 		"the script that pages load, in pieces, as services/tracker/build.js makes it" },

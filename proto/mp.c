@@ -87,6 +87,8 @@ static void array_begin(struct mp_reader *r, struct span wire)
 	rc = msgpack_unpack(wire.ptr, wire.len, &used, &r->zone, &root);
 	if (rc == MSGPACK_UNPACK_EXTRA_BYTES)
 		mp_fail(r, -EBADMSG, "bytes behind its end");
+	else if (rc == MSGPACK_UNPACK_NOMEM_ERROR)
+		mp_fail(r, -ENOMEM, "no memory");
 	else if (rc != MSGPACK_UNPACK_SUCCESS)
 		mp_fail(r, -EBADMSG, "not msgpack");
 	else if (root.type != MSGPACK_OBJECT_ARRAY)

@@ -32,6 +32,15 @@ static int buffer_write(void *buffer, const char *bytes, size_t len)
 	return 0;
 }
 
+int record_id_order(const struct record_id *a, const struct record_id *b)
+{
+	int producer = memcmp(a->producer, b->producer, sizeof a->producer);
+
+	if (producer || a->lane != b->lane)
+		return producer ? producer : a->lane - b->lane;
+	return a->seq < b->seq ? -1 : a->seq > b->seq;
+}
+
 static void id_put(msgpack_packer *pk, const struct record_id *id)
 {
 	mp_put_bin(pk, id->producer, sizeof id->producer);

@@ -16,7 +16,8 @@
 #define RECORD_MOST (160 << 10)
 /* Bytes of its events with their frames, so that it stays within that when they pack badly. */
 #define RECORD_CONTENT_MOST (RECORD_MOST - (1 << 10))
-#define RECORD_EVENTS       4096 /* no event has under 60 bytes */
+#define RECORD_EVENT_LEAST  60 /* no event has fewer */
+#define RECORD_EVENTS       4096
 
 #define ACK_VERSION 1
 #define ACKS_MOST   1024 /* in one message */
@@ -28,6 +29,9 @@ struct record_id {
 	uint8_t lane;
 	uint64_t seq;
 };
+
+/* By producer, lane and number: below 0, 0, above. */
+int record_id_order(const struct record_id *a, const struct record_id *b);
 
 /* Puts records together, one after the other; takes 0.9 MB, of which half is ever touched. One
  * thread. */

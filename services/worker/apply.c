@@ -1,5 +1,6 @@
 #include "services/worker/apply.h"
 
+#include <poll.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +35,10 @@
  * of late events, or of persistent visitors, takes seconds. The larger it is, the fewer rows of the
  * rollups it changes for an event. */
 #define EVENT_OF_CALL_MOST 12000
+/* While a call is put together: events between two looks whether to go on; and how long at most
+ * while the database is at another, which may have the site's lock and be done. */
+#define LOOK_EVERY      128
+#define PREPARE_MOST_US US_PER_SECOND
 
 #define APPLY_SQL                                                                                  \
 	"select events_apply($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,"      \
@@ -52,10 +57,11 @@ struct told {
 /* What is ready for when the transaction before has ended: the rows of the first call of these
  * records, or nothing. */
 struct prepared {
-	const struct held *records;
+	struct record_id ids[HOLD_RECORDS_MOST];
 	uint32_t n;
-	size_t items;     /* that are in the call */
+	size_t items;     /* that are in the call; 0: nothing is prepared */
 	uint64_t refused; /* of them */
+	int64_t until_us; /* when to stop preparing: what is done must be committed */
 };
 
 struct apply {
@@ -249,10 +255,12 @@ static int item_read(
 {
 	struct span wire;
 	struct err why;
-	int rc = batch_wire(a->batch, item, &wire, &why);
+	int rc = batch_wire(a->batch, item, &wire, err);
 
-	if (!rc)
-		rc = event_decode(ev, wire, &why);
+	*is_aside = false;
+	if (rc)
+		return rc;
+	rc = event_decode(ev, wire, &why);
 	*is_aside = rc && rc != -ENOMEM && rc != -ENOTSUP;
 	if (*is_aside)
 		return set_aside(a, item->record, item->place, wire, &why, err);
@@ -264,7 +272,7 @@ static int item_read(
 /* Put a new record's events into the batch. */
 static int record_take(struct apply *a, const struct held *held, struct err *err)
 {
-	int rc = batch_add(a->batch, held, err);
+	int rc = batch_add(a->batch, &held->id, held->wire, err);
 	struct err why = *err;
 
 	if (!rc || rc == -ENOMEM)
@@ -312,6 +320,15 @@ static int row_add(
 	return refused_add(a->refused, &ev, refused, err);
 }
 
+static int may_go_on(const struct apply *a, struct err *err)
+{
+	if (stop_wait(0))
+		return err_set(err, -EAGAIN, "the worker is ending");
+	if (a->preparing && clock_mono_us() > a->prepared.until_us)
+		return err_set(err, -EAGAIN, "apply: not now");
+	return 0;
+}
+
 /* Put together what a call of some events of a site tells the database, which then need not be
  * looked at again (let_go). -ENOENT: there is no such site any more. */
 static int call_make(struct apply *a, const struct item *items, size_t n, bool let_go,
@@ -323,7 +340,9 @@ static int call_make(struct apply *a, const struct item *items, size_t n, bool l
 	rows_begin(a->rows, items[0].site_id, (uint32_t)n);
 	refused_begin(a->refused, items[0].site_id);
 	for (size_t i = 0; i < n && !rc; i++) {
-		rc = row_add(a, &items[i], refused_count, err);
+		rc = i % LOOK_EVERY ? 0 : may_go_on(a, err);
+		if (!rc)
+			rc = row_add(a, &items[i], refused_count, err);
 		if (let_go)
 			batch_let_go(a->batch, &items[i]);
 	}
@@ -406,8 +425,6 @@ static int items_apply(struct apply *a, size_t from, bool carefully, struct err 
 	int rc = 0;
 
 	for (size_t i = from; i < count && !rc; i += n) {
-		if (stop_wait(0))
-			return err_set(err, -EAGAIN, "the worker is ending");
 		n = carefully ? 1 : call_size(&items[i], count - i);
 		rc = carefully ? item_apply_carefully(a, &items[i], err)
 			       : site_apply(a, &items[i], n, true, err);
@@ -437,6 +454,12 @@ static int few_set_aside(struct apply *a, struct err *err)
 	return err_set(err, -EAGAIN, "too many events would be set aside");
 }
 
+static void prepared_forget(struct apply *a)
+{
+	a->prepared.items = 0;
+	batch_clear(a->batch);
+}
+
 /* Fill the batch with the records that are new; those that are not are counted. */
 static int records_take(struct apply *a, const PGresult *claimed, struct err *err)
 {
@@ -454,10 +477,11 @@ static int records_take(struct apply *a, const PGresult *claimed, struct err *er
 /* Whether what is prepared is these records, and all of them are new. */
 static bool is_prepared(const struct apply *a, const PGresult *claimed)
 {
-	if (!a->prepared.items || a->prepared.records != a->records || a->prepared.n != a->n)
+	if (!a->prepared.items || a->prepared.n != a->n)
 		return false;
 	for (uint32_t i = 0; i < a->n; i++)
-		if (*PQgetvalue(claimed, (int)i, 0) != 't')
+		if (record_id_order(&a->prepared.ids[i], &a->records[i].id) ||
+			*PQgetvalue(claimed, (int)i, 0) != 't')
 			return false;
 	return true;
 }
@@ -566,6 +590,7 @@ static void committed(struct apply *a, apply_told *told, void *who)
 /* After an error: nothing is begun any more. Whether it may go better carefully. */
 static bool give_up(struct apply *a, int rc, const struct err *why)
 {
+	prepared_forget(a);
 	if (!roll_back(a) || rc == -ECONNRESET) {
 		PQfinish(a->conn);
 		a->conn = NULL;
@@ -590,24 +615,26 @@ static int again_carefully(struct apply *a, int rc, struct err *err)
 
 void apply_prepare(struct apply *a, const struct held *records, uint32_t n)
 {
+	struct prepared *p = &a->prepared;
 	const struct item *items;
-	size_t count, calls;
-	uint64_t refused_count;
 	struct err ignored;
+	size_t count, first;
 	int rc = 0;
 
-	a->prepared.items = 0;
-	batch_clear(a->batch);
+	prepared_forget(a);
 	a->preparing = true;
-	for (uint32_t i = 0; i < n && !rc; i++)
+	p->until_us = clock_mono_us() + PREPARE_MOST_US;
+	p->n = n;
+	for (uint32_t i = 0; i < n && !rc; i++) {
+		p->ids[i] = records[i].id;
 		rc = record_take(a, &records[i], &ignored);
-	items = batch_items(a->batch, &count);
-	if (!rc && count) {
-		calls = call_size(items, count);
-		rc = call_make(a, items, calls, true, &refused_count, &ignored);
-		if (!rc)
-			a->prepared = (struct prepared){ records, n, calls, refused_count };
 	}
+	items = batch_items(a->batch, &count);
+	first = !rc && count ? call_size(items, count) : 0;
+	if (first && !call_make(a, items, first, true, &p->refused, &ignored))
+		p->items = first;
+	else
+		prepared_forget(a);
 	a->preparing = false;
 }
 
@@ -615,8 +642,10 @@ int apply_begin(struct apply *a, const struct held *records, uint32_t n, struct 
 {
 	int rc = connection_need(a, err);
 
-	if (rc)
+	if (rc) {
+		prepared_forget(a);
 		return rc;
+	}
 	a->records = records;
 	a->n = n;
 	rc = transaction_begin(a, false, err);
@@ -645,6 +674,13 @@ int apply_fd(const struct apply *a)
 	return a->calling.count ? PQsocket(a->conn) : -1;
 }
 
+bool apply_is_busy(const struct apply *a)
+{
+	struct pollfd fd = { apply_fd(a), POLLIN, 0 };
+
+	return fd.fd >= 0 && !poll(&fd, 1, 0);
+}
+
 /* --- what was set aside -------------------------------------------------------------------------
  */
 
@@ -657,10 +693,10 @@ static int bytes_of(PGresult *rows, int row, int column, unsigned char **bytes, 
 /* The events of what was set aside: one, or those of a whole record. */
 static int wanted_events(struct apply *a, struct span wire, bool whole, struct err *err)
 {
-	const struct held held = { .wire = wire };
+	static const struct record_id none;
 
 	batch_clear(a->batch);
-	return whole ? batch_add(a->batch, &held, err) : batch_add_event(a->batch, wire, err);
+	return (whole ? batch_add : batch_add_event)(a->batch, &none, wire, err);
 }
 
 /* Apply them all, or none; *why says what is wrong with them when it is they. */
@@ -735,7 +771,7 @@ int apply_wanted(struct apply *a, apply_told *told, void *who, struct err *err)
 
 	if (rc)
 		return rc;
-	a->prepared.items = 0;
+	prepared_forget(a);
 	a->told_count = 0;
 	a->pending = a->stats;
 	snprintf(most, sizeof most, "%d", WANTED_MOST);

@@ -4,6 +4,7 @@
 #ifndef FOOTFALL_APPLY_H
 #define FOOTFALL_APPLY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/err.h"
@@ -30,11 +31,14 @@ int apply_begin(
 	struct apply *a, const struct held *records, uint32_t n, struct err *err) MUST_CHECK;
 int apply_end(struct apply *a, apply_told *told, void *who, struct err *err) MUST_CHECK;
 
-/* What is readable when apply_end() will not have to wait; -1: it will not now. */
+/* What is readable when apply_end() will not have to wait; -1: it will not now. And whether it
+ * will. */
 int apply_fd(const struct apply *a);
+bool apply_is_busy(const struct apply *a);
 
-/* While the database is at others, put together what apply_begin() of these records tells it. They
- * are lent until then. Nothing comes of it where that needs the database. */
+/* While the database is at others, put together what apply_begin() of these records tells it, which
+ * is to come next; their bytes are lent until then, or until either of the two fails. Nothing comes
+ * of it where that needs the database, takes more than a second, or the worker is to end. */
 void apply_prepare(struct apply *a, const struct held *records, uint32_t n);
 
 /* Apply what was set aside and is wanted again (footfall dead-letter retry), each event with the

@@ -6,6 +6,7 @@
 #include "proto/event.h"
 
 #define SIZE_FIRST 16
+#define SHORT_MOST 64 /* events of a record that may be too short to be any */
 
 /* Where events' bytes are: in a record, unpacked or not, or as they are. */
 struct content {
@@ -121,25 +122,37 @@ static int events_add(struct batch *b, const struct content *content, const char
 	return 0;
 }
 
-int batch_add(struct batch *b, const struct held *held, struct err *err)
+/* What is no event takes as much memory here as one, and has few bytes or none: many of them in a
+ * record that is small when packed would be too many. */
+static bool are_too_short(const struct span *events, uint32_t n)
 {
-	struct content content = { .wire = held->wire };
-	struct record_id id;
-	uint32_t n;
-	int rc = record_size(&content.size, held->wire, err);
+	size_t bytes = 0;
 
-	if (!rc)
-		rc = record_decode(b->reader, &id, b->scratch, b->events, &n, held->wire, err);
-	if (rc)
-		return rc;
-	return events_add(
-		b, &content, content.size ? b->scratch : held->wire.ptr, &held->id, n, err);
+	for (uint32_t i = 0; i < n; i++)
+		bytes += events[i].len;
+	return n > SHORT_MOST && bytes / n < RECORD_EVENT_LEAST;
 }
 
-int batch_add_event(struct batch *b, struct span wire, struct err *err)
+int batch_add(struct batch *b, const struct record_id *id, struct span wire, struct err *err)
+{
+	struct content content = { .wire = wire };
+	struct record_id same;
+	uint32_t n;
+	int rc = record_size(&content.size, wire, err);
+
+	if (!rc)
+		rc = record_decode(b->reader, &same, b->scratch, b->events, &n, wire, err);
+	if (!rc && are_too_short(b->events, n))
+		rc = err_set(err, -EBADMSG, "record: its events are too short");
+	if (rc)
+		return rc;
+	return events_add(b, &content, content.size ? b->scratch : wire.ptr, id, n, err);
+}
+
+int batch_add_event(struct batch *b, const struct record_id *id, struct span wire, struct err *err)
 {
 	b->events[0] = wire;
-	return events_add(b, &(struct content){ .wire = wire }, wire.ptr, NULL, 1, err);
+	return events_add(b, &(struct content){ .wire = wire }, wire.ptr, id, 1, err);
 }
 
 static int item_order(const void *x, const void *y)
@@ -160,22 +173,28 @@ struct item *batch_items(struct batch *b, size_t *count)
 	return b->items;
 }
 
+/* Unpack what has been unpacked before, when it was added: only memory can be wanting. */
+static int content_unpack(struct batch *b, struct content *content, struct err *err)
+{
+	struct record_id id;
+	uint32_t n;
+
+	content->bytes = malloc(content->size);
+	if (content->bytes &&
+		!record_decode(b->reader, &id, content->bytes, b->events, &n, content->wire, err))
+		return 0;
+	free(content->bytes);
+	content->bytes = NULL;
+	return err_set(err, -ENOMEM, "batch: no memory");
+}
+
 int batch_wire(struct batch *b, const struct item *item, struct span *wire, struct err *err)
 {
 	struct content *content = &b->contents[item->content];
-	struct record_id id;
-	uint32_t n;
-	int rc;
+	int rc = content->size && !content->bytes ? content_unpack(b, content, err) : 0;
 
-	if (content->size && !content->bytes) {
-		content->bytes = malloc(content->size);
-		if (!content->bytes)
-			return err_set(err, -ENOMEM, "batch: no memory");
-		rc = record_decode(
-			b->reader, &id, content->bytes, b->events, &n, content->wire, err);
-		if (rc)
-			return rc;
-	}
+	if (rc)
+		return rc;
 	*wire = (struct span){ (content->size ? content->bytes : content->wire.ptr) + item->at,
 		item->len };
 	return 0;

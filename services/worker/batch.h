@@ -9,7 +9,7 @@
 
 #include "lib/err.h"
 #include "lib/span.h"
-#include "services/worker/hold.h"
+#include "proto/record.h"
 
 /* An event, encoded still. */
 struct item {
@@ -28,17 +28,20 @@ void batch_close(struct batch **batch);
 /* Begin anew: nothing is in it. */
 void batch_clear(struct batch *b);
 
-/* Add a record's events; it is borrowed until batch_clear(). -ENOMEM; others as record_decode()'s,
- * and nothing was added. */
-int batch_add(struct batch *b, const struct held *held, struct err *err) MUST_CHECK;
+/* Add a record's events; its id and bytes are borrowed until batch_clear(). -ENOMEM; others as
+ * record_decode()'s, -EBADMSG also for many events that are too short to be any: nothing was
+ * added. */
+int batch_add(
+	struct batch *b, const struct record_id *id, struct span wire, struct err *err) MUST_CHECK;
 
-/* Add one event of no record, likewise. -ENOMEM. */
-int batch_add_event(struct batch *b, struct span wire, struct err *err) MUST_CHECK;
+/* Add one event alone, likewise. -ENOMEM. */
+int batch_add_event(
+	struct batch *b, const struct record_id *id, struct span wire, struct err *err) MUST_CHECK;
 
 /* All that were added, in order; lent until the next batch_add() or batch_clear(). */
 struct item *batch_items(struct batch *b, size_t *count);
 
-/* An event's bytes, lent until it is let go of. -ENOMEM. */
+/* An event's bytes, lent until it and the others of its record are let go of. -ENOMEM. */
 int batch_wire(
 	struct batch *b, const struct item *item, struct span *wire, struct err *err) MUST_CHECK;
 

@@ -4,6 +4,12 @@
 #include <stdlib.h>
 
 #include "proto/event.h"
+#include "proto/sample.h"
+
+struct made {
+	struct record_id id;
+	struct span wire;
+};
 
 struct fixture {
 	struct record_packer *packer;
@@ -30,9 +36,9 @@ static int teardown(void **state)
 }
 
 /* A record of page views of these sites; its bytes are the caller's to free. */
-static struct held record_of(struct fixture *f, uint64_t seq, const uint32_t *sites, uint32_t n)
+static struct made record_of(struct fixture *f, uint64_t seq, const uint32_t *sites, uint32_t n)
 {
-	struct held held = { .id = { .lane = 1, .seq = seq } };
+	struct made made = { .id = { .lane = 1, .seq = seq } };
 	msgpack_sbuffer bytes;
 	struct span wire;
 	char *copy;
@@ -50,12 +56,17 @@ static struct held record_of(struct fixture *f, uint64_t seq, const uint32_t *si
 		assert_int_equal(event_encode(&bytes, &ev, &f->err), 0);
 		record_add(f->packer, (struct span){ bytes.data, bytes.size });
 	}
-	wire = record_end(f->packer, &held.id);
+	wire = record_end(f->packer, &made.id);
 	copy = malloc(wire.len);
 	memcpy(copy, wire.ptr, wire.len);
-	held.wire = (struct span){ copy, wire.len };
+	made.wire = (struct span){ copy, wire.len };
 	msgpack_sbuffer_destroy(&bytes);
-	return held;
+	return made;
+}
+
+static int add(struct fixture *f, const struct made *made)
+{
+	return batch_add(f->batch, &made->id, made->wire, &f->err);
 }
 
 static int64_t id_of(struct fixture *f, const struct item *item)
@@ -71,14 +82,14 @@ static int64_t id_of(struct fixture *f, const struct item *item)
 static void events_of_several_records_come_by_site_and_as_they_arrived(void **state)
 {
 	struct fixture *f = *state;
-	const struct held one = record_of(f, 1, (const uint32_t[]){ 33, 17, 33 }, 3);
-	const struct held two = record_of(f, 2, (const uint32_t[]){ 17, 33 }, 2);
+	const struct made one = record_of(f, 1, (const uint32_t[]){ 33, 17, 33 }, 3);
+	const struct made two = record_of(f, 2, (const uint32_t[]){ 17, 33 }, 2);
 	const int64_t expected[] = { 101, 200, 100, 102, 201 };
 	const struct item *items;
 	size_t count;
 
-	assert_int_equal(batch_add(f->batch, &one, &f->err), 0);
-	assert_int_equal(batch_add(f->batch, &two, &f->err), 0);
+	assert_int_equal(add(f, &one), 0);
+	assert_int_equal(add(f, &two), 0);
 	items = batch_items(f->batch, &count);
 	assert_int_equal(count, 5);
 	for (size_t i = 0; i < count; i++) {
@@ -99,14 +110,14 @@ static void events_of_several_records_come_by_site_and_as_they_arrived(void **st
 static void a_record_that_cannot_be_read_adds_nothing(void **state)
 {
 	struct fixture *f = *state;
-	const struct held whole = record_of(f, 1, (const uint32_t[]){ 17, 17 }, 2);
-	struct held half = whole;
+	const struct made whole = record_of(f, 1, (const uint32_t[]){ 17, 17 }, 2);
+	struct made half = whole;
 	const struct item *items;
 	size_t count;
 
 	half.wire.len -= 3;
-	assert_int_equal(batch_add(f->batch, &whole, &f->err), 0);
-	assert_int_not_equal(batch_add(f->batch, &half, &f->err), 0);
+	assert_int_equal(add(f, &whole), 0);
+	assert_int_not_equal(add(f, &half), 0);
 	items = batch_items(f->batch, &count);
 	assert_int_equal(count, 2);
 	assert_int_equal(id_of(f, &items[1]), 101);
@@ -114,13 +125,49 @@ static void a_record_that_cannot_be_read_adds_nothing(void **state)
 	free((void *)whole.wire.ptr);
 }
 
+static void a_record_of_version_1_lies_as_it_came(void **state)
+{
+	struct fixture *f = *state;
+	const struct sample sample = sample_read("record-1");
+	const struct record_id id = { .seq = 1 };
+	const struct item *items;
+	struct span wire;
+	size_t count;
+
+	assert_int_equal(batch_add(f->batch, &id, span_of_sample(&sample), &f->err), 0);
+	items = batch_items(f->batch, &count);
+	assert_true(count > 0);
+	for (size_t i = 0; i < count; i++) {
+		assert_int_equal(batch_wire(f->batch, &items[i], &wire, &f->err), 0);
+		assert_true(wire.ptr > (const char *)sample.bytes &&
+			    wire.ptr + wire.len <= (const char *)sample.bytes + sample.len);
+		batch_let_go(f->batch, &items[i]);
+	}
+	batch_clear(f->batch);
+}
+
+static void of_what_is_too_short_to_be_an_event_a_record_may_not_have_many(void **state)
+{
+	struct fixture *f = *state;
+	const struct record_id id = { .lane = 1, .seq = 1 };
+	size_t count;
+
+	record_begin(f->packer, RECORD_EVENTS);
+	for (int i = 0; i < RECORD_EVENTS; i++)
+		record_add(f->packer, SPAN(""));
+	assert_int_equal(batch_add(f->batch, &id, record_end(f->packer, &id), &f->err), -EBADMSG);
+	batch_items(f->batch, &count);
+	assert_int_equal(count, 0);
+}
+
 static void an_event_that_cannot_be_read_is_of_no_site(void **state)
 {
+	const struct record_id id = { .seq = 1 };
 	struct fixture *f = *state;
 	const struct item *items;
 	size_t count;
 
-	assert_int_equal(batch_add_event(f->batch, SPAN("rubbish"), &f->err), 0);
+	assert_int_equal(batch_add_event(f->batch, &id, SPAN("rubbish"), &f->err), 0);
 	items = batch_items(f->batch, &count);
 	assert_int_equal(count, 1);
 	assert_int_equal(items->site_id, 0);
@@ -133,6 +180,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(events_of_several_records_come_by_site_and_as_they_arrived),
 		cmocka_unit_test(a_record_that_cannot_be_read_adds_nothing),
+		cmocka_unit_test(a_record_of_version_1_lies_as_it_came),
+		cmocka_unit_test(of_what_is_too_short_to_be_an_event_a_record_may_not_have_many),
 		cmocka_unit_test(an_event_that_cannot_be_read_is_of_no_site),
 	};
 

@@ -65,13 +65,6 @@ bool hold_has(const struct hold *h, size_t bytes)
 	return hold_is_full(h);
 }
 
-static int id_order(const struct record_id *a, const struct record_id *b)
-{
-	int producer = memcmp(a->producer, b->producer, sizeof a->producer);
-
-	return producer ? producer : a->seq < b->seq ? -1 : a->seq > b->seq;
-}
-
 bool hold_add(
 	struct hold *h, const struct record_id *id, uint32_t size, zmq_msg_t *msg, unsigned link)
 {
@@ -79,7 +72,7 @@ bool hold_add(
 	struct slot *slot = h->free;
 
 	for (const struct slot *s = lane->first; s; s = s->next)
-		if (s->held.link == link && !id_order(&s->held.id, id))
+		if (s->held.link == link && !record_id_order(&s->held.id, id))
 			return false;
 	h->free = slot->next;
 	zmq_msg_init(&slot->msg);
@@ -97,21 +90,22 @@ bool hold_add(
 
 static int held_order(const void *x, const void *y)
 {
-	return id_order(&((const struct held *)x)->id, &((const struct held *)y)->id);
+	return record_id_order(&((const struct held *)x)->id, &((const struct held *)y)->id);
 }
 
 uint32_t hold_lane(struct hold *h, uint8_t number, struct held records[HOLD_RECORDS_MOST])
 {
 	const struct lane *lane = &h->lane[number];
 	size_t bytes = 0;
-	uint32_t n = 0, most = 0;
+	uint32_t n = lane->count - lane->begun, most = 0;
 
+	/* The list has the last one first. */
 	for (const struct slot *s = lane->first; s; s = s->next)
 		if (!s->is_begun)
-			records[n++] = s->held;
-	qsort(records, n, sizeof *records, held_order);
-	while (most < n && bytes < HOLD_BATCH_BYTES)
-		bytes += records[most++].size;
+			records[--n] = s->held;
+	for (n = lane->count - lane->begun; most < n && bytes < HOLD_BATCH_BYTES; most++)
+		bytes += records[most].size;
+	qsort(records, most, sizeof *records, held_order);
 	if (lane->tries > WHOLE_TRIES) {
 		unsigned halvings = lane->tries - WHOLE_TRIES;
 

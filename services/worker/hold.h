@@ -39,8 +39,9 @@ bool hold_has(const struct hold *h, size_t bytes);
 bool hold_add(
 	struct hold *h, const struct record_id *id, uint32_t size, zmq_msg_t *msg, unsigned link);
 
-/* Those of a lane's waiting records that one transaction takes, by producer and number, into
- * records; the first of them only, once it has been put off a few times. Returns how many. */
+/* Those of a lane's waiting records that one transaction takes, which came first, into records, by
+ * producer and number; the first of these only, once it has been put off a few times. Returns how
+ * many. */
 uint32_t hold_lane(struct hold *h, uint8_t lane, struct held records[HOLD_RECORDS_MOST]);
 
 /* These are being applied, until hold_drop() or hold_put_off(). */

@@ -23,18 +23,31 @@ static void one_transaction_takes_as_much_as_it_should_in_order(void **state)
 
 	(void)state;
 	assert_non_null(h);
-	for (uint64_t seq = 6; seq; seq--) {
+	for (uint64_t seq = 6; seq > 2; seq--) {
 		assert_false(hold_has(h, HOLD_BATCH_BYTES));
-		assert_true(add(h, seq, HOLD_BATCH_BYTES / 4 + (seq == 2), 1));
-		if (seq == 3)
-			break;
+		assert_true(add(h, seq, HOLD_BATCH_BYTES / 4, 1));
 	}
 	assert_true(hold_has(h, HOLD_BATCH_BYTES));
+	assert_true(add(h, 2, 100, 1)); /* is for the next */
 	assert_int_equal(hold_lane(h, LANE, records), 4);
-	assert_int_equal(records[0].id.seq, 3);
-	assert_true(add(h, 2, HOLD_BATCH_BYTES, 1));
-	assert_int_equal(hold_lane(h, LANE, records), 1); /* what lies beyond is for the next */
-	assert_int_equal(records[0].id.seq, 2);
+	for (uint64_t i = 0; i < 4; i++)
+		assert_int_equal(records[i].id.seq, 3 + i);
+	hold_begin(h, LANE, records, 4);
+	assert_int_equal(hold_lane(h, LANE, records), 1);
+	hold_free(&h);
+}
+
+static void what_came_first_goes_first_whoever_numbered_it(void **state)
+{
+	struct hold *h = hold_new();
+
+	(void)state;
+	add(h, 9, 100, 1);
+	for (uint64_t seq = 1; seq <= 3; seq++)
+		add(h, seq, HOLD_BATCH_BYTES / 2, 1);
+	assert_int_equal(hold_lane(h, LANE, records), 3);
+	assert_int_equal(records[0].id.seq, 1); /* by number among them */
+	assert_int_equal(records[2].id.seq, 9);
 	hold_free(&h);
 }
 
@@ -88,6 +101,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_transaction_takes_as_much_as_it_should_in_order),
+		cmocka_unit_test(what_came_first_goes_first_whoever_numbered_it),
 		cmocka_unit_test(
 			what_is_being_applied_is_not_given_again_and_neither_is_a_copy_kept),
 		cmocka_unit_test(

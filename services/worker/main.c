@@ -22,7 +22,7 @@
 
 #define IDLE_MS     500
 #define LOCK_WAITED "(55P03)"  /* in vain, as pg_error() tells it: others have the site's lock */
-#define LARGE_BYTES (48 << 10) /* of memory: goes back whole, a record's is 64 KiB */
+#define LARGE_BYTES (48 << 10) /* of memory: goes back whole, an unpacked record's is 64 KiB */
 /* Records come one behind the other; after this long no more are on their way. An ingress needs
  * some of it to send what follows an acknowledgement. And then nothing is waited for, however many
  * keep coming. */
@@ -169,20 +169,19 @@ static int gather_wait_ms(struct worker *w, int64_t until_mono_us)
 {
 	int ms;
 
+	if (w->flight && apply_fd(w->apply) < 0) /* it need not be waited for */
+		return 0;
 	if (w->flight)
-		return apply_fd(w->apply) < 0             ? 0
-		       : hold_has(w->hold, PREPARE_BYTES) ? MORE_MS
-							  : IDLE_MS;
+		return hold_has(w->hold, PREPARE_BYTES) ? MORE_MS : IDLE_MS;
 	if (until_mono_us)
 		return clock_mono_us() < until_mono_us ? MORE_MS : 0;
 	ms = hold_wait_ms(w->hold, IDLE_MS);
-	return ms ? ms : MORE_MS;
+	return ms ? ms : MORE_MS; /* what waits came meanwhile, and more may follow */
 }
 
-/* Gather what is there and on its way: a large batch costs the database half as much an event as a
- * small one. Until as much is there as a transaction takes, or no more comes; while the database is
- * at something, until it has done that, too; while it is at nothing, for long only when there is
- * nothing to tell it. */
+/* Gather what is there and on its way, since a large batch costs the database half as much an event
+ * as a small one: until as much is there as a transaction takes, no more comes, or the database has
+ * done what it is at. For long only when there is nothing to tell it. */
 static void gather(struct worker *w)
 {
 	int64_t until_mono_us = 0;
@@ -276,10 +275,11 @@ static int lane_begin(struct worker *w, uint8_t lane)
 
 	f->lane = lane;
 	f->n = hold_lane(w->hold, lane, f->records);
-	if (w->flight)
+	if (w->flight && apply_is_busy(w->apply))
 		apply_prepare(w->apply, f->records, f->n);
 	rc = flight_end(w);
-	if (rc || !hold_is_due(w->hold, lane)) /* it was this lane's, and has failed */
+	/* Due no more: it was this lane's, and has failed. */
+	if (rc || stop_wait(0) || !hold_is_due(w->hold, lane))
 		return rc;
 	rc = apply_begin(w->apply, f->records, f->n, &err);
 	if (rc) {

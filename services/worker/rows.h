@@ -32,7 +32,8 @@ enum event_bot rows_bot(const struct event *ev, const struct enriched *more);
 
 uint32_t rows_count(const struct rows *rows);
 
-/* The parameters, lent until the next rows_begin(); nothing may be added behind. -ENOMEM. */
+/* The parameters, lent until the next rows_begin() or rows_clear(); nothing may be added behind.
+ * -ENOMEM. */
 int rows_params(struct rows *rows, struct pg_param params[ROWS_PARAMS], struct err *err) MUST_CHECK;
 
 #endif

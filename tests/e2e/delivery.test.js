@@ -9,7 +9,7 @@ import { batch, isTaken, once, pageView } from '../parts/visitors.js';
 import { note } from './harness.js';
 
 // A site for each case: its events lie in a lane of their own.
-const DOMAINS = ['claim', 'commit', 'answer', 'fewer', 'full', 'alone', 'faults', 'many', 'neighbour'].map((name) => `${name}.example`);
+const DOMAINS = ['claim', 'commit', 'answer', 'ready', 'fewer', 'full', 'alone', 'faults', 'many', 'neighbour'].map((name) => `${name}.example`);
 let stack, sites;
 
 before(async () => {
@@ -24,8 +24,8 @@ const laneOf = (site) => Number(site.site_id) % 16;
 const segmentsIn = (folder) => fs.readdirSync(folder, { recursive: true }).filter((name) => name.endsWith('.seg'));
 
 // One request with all these page views, which is accepted.
-async function take(ingress, site, paths) {
-  const answer = await once(ingress.http, batch(stack.key, site, paths));
+async function take(ingress, site, paths, more) {
+  const answer = await once(ingress.http, batch(stack.key, site, paths, more));
   assert.ok(isTaken(answer), JSON.stringify(answer));
   return paths;
 }
@@ -60,6 +60,30 @@ test('a worker that was stopped with a record in hand while another applied it c
   stopAt(sites.commit, ['records_claim', 'commit'], {}, 110),
   stopAt(sites.answer, ['records_claim', 'commit'], { after: true }, 120),
 ]));
+
+test('when a worker loses its database while it has the next batch ready, neither that nor the one in hand is lost or taken for the other', async () => {
+  const prefix = '/ready-', title = 'x'.repeat(400), accepted = numbered(`${prefix}1`, 100000).slice(50000), paths = [...accepted];
+  const ingress = stack.ingress('ingress-ready', 10, { FOOTFALL_JOURNAL_DIR: stack.folder('ready') });
+  const worker = stack.worker('worker-ready', 20, [ingress.link]);
+  await stack.running(ingress);
+  // Several at a time, so that records close when they are full, and batches are of as many.
+  const send = async () => { while (paths.length) await take(ingress, sites.ready, paths.splice(0, 500), { title }); };
+  await Promise.all(Array.from({ length: 6 }, send));
+  await stack.running(worker);
+  for (let round = 0; round < 3; round++) {
+    // The second transaction since it began anew, long after it was told: what follows it is ready.
+    const begun = new Set();
+    assert.ok(await until(async () => {
+      const [row] = await stack.metrics(`select xact_start, pid from pg_stat_activity where usename = 'footfall_worker'
+        and state = 'active' and query like 'select events_apply(%' and clock_timestamp() - query_start > interval '80 ms'`);
+      if (row) begun.add(row[0]);
+      if (begun.size < 2) return false;
+      await stack.metrics(`select pg_terminate_backend(${row[1]})`);
+      return true;
+    }, { every: 5 }), `a second transaction, in round ${round}`);
+  }
+  await proveDelivered(stack, { prefix, accepted }, [ingress]);
+});
 
 test('of three ingresses two are killed while no worker runs, and the third delivers what they accepted', async () => {
   const prefix = '/fewer-', journals = stack.folder('fewer');
