@@ -72,10 +72,10 @@ static int add(struct fixture *f, const struct made *made)
 static int64_t id_of(struct fixture *f, const struct item *item)
 {
 	struct span wire;
-	struct event ev;
+	struct event ev = { .id = 0 };
 
-	if (batch_wire(f->batch, item, &wire, &f->err) || event_decode(&ev, wire, &f->err))
-		fail_msg("%s", f->err.msg);
+	assert_int_equal(batch_wire(f->batch, item, &wire, &f->err), 0);
+	assert_int_equal(event_decode(&ev, wire, &f->err), 0);
 	return ev.id;
 }
 
