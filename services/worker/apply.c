@@ -726,8 +726,10 @@ static int wanted_apply(
 			rc = call_end(a, why);
 	}
 	batch_clear(a->batch);
-	if (!rc)
+	if (!rc) {
+		*why = (struct err){ 0 }; /* whoever serves what is known says why it is old */
 		return pg_run_simple(a->conn, "release one", err);
+	}
 	if (rc == -ECONNRESET || rc == -EAGAIN || rc == -ENOMEM) {
 		*err = *why;
 		return rc;

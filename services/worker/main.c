@@ -235,6 +235,8 @@ static void lane_acknowledge(struct worker *w, const struct held *records, uint3
 /* What the database cannot do now is tried again later, for ever, and never set aside. */
 static void lane_put_off(struct worker *w, const struct flight *f, const struct err *err)
 {
+	if (stop_wait(0)) /* it was not begun, or not ended, for that */
+		return;
 	if (hold_put_off(w->hold, f->lane, strstr(err->msg, LOCK_WAITED) != NULL) == 1)
 		log_error("worker: a lane cannot be applied, trying on lane=%u records=%u: %s",
 			f->lane, f->n, err->msg);
