@@ -37,6 +37,7 @@ int record_id_order(const struct record_id *a, const struct record_id *b);
  * thread. */
 struct record_packer;
 
+/* On success *out is yours, end it with record_packer_close(). -ENOMEM. */
 int record_packer_open(struct record_packer **out, struct err *err) MUST_CHECK;
 void record_packer_close(struct record_packer **packer);
 
@@ -52,6 +53,7 @@ struct span record_end(struct record_packer *p, const struct record_id *id);
 /* Reads records. One thread. */
 struct record_reader;
 
+/* On success *out is yours, end it with record_reader_close(). -ENOMEM. */
 int record_reader_open(struct record_reader **out, struct err *err) MUST_CHECK;
 void record_reader_close(struct record_reader **reader);
 

@@ -1,6 +1,7 @@
 /* Batch: the events of records of a lane, by site in ascending order and, of a site, as they
- * arrived. A record is unpacked when the first of its events is looked at, until the last one is
- * let go of: where most are of one site, one after the other. One thread. */
+ * arrived. A record is unpacked to see of which sites its events are, and again when the first of
+ * them is looked at, until the last one is let go of: where most are of one site, one record after
+ * the other is in memory. One thread. */
 #ifndef FOOTFALL_BATCH_H
 #define FOOTFALL_BATCH_H
 
@@ -22,6 +23,7 @@ struct item {
 
 struct batch;
 
+/* On success *out is yours, end it with batch_close(). -ENOMEM. */
 int batch_open(struct batch **out, struct err *err) MUST_CHECK;
 void batch_close(struct batch **batch);
 

@@ -63,17 +63,17 @@ export class Gate {
   async take(asked, answer) {
     const body = await bodyOf(asked);
     if (!asked.url.startsWith(`${this.prefix}/`)) return answer.writeHead(404).end();
-    const event = asked.method === 'POST' ? { ...JSON.parse(body), headers: asked.headers } : {};
-    if (asked.method === 'POST') this.sent.push(event);
-    const how = asked.method === 'POST' ? this.rule(event) : undefined;
+    const isEvent = asked.method === 'POST';
+    const event = isEvent ? { ...JSON.parse(body), headers: asked.headers } : {};
+    if (isEvent) this.sent.push(event);
+    const how = isEvent ? this.rule(event) : undefined;
     if (how === 'hold') return undefined;
     if (typeof how === 'number') {
       event.status = how;
       return answer.writeHead(how, { 'Access-Control-Allow-Origin': '*', 'Retry-After': '1' }).end();
     }
-    const pass = () => this.pass(asked, body);
-    const passed = asked.method === 'POST' ? this.passed.then(pass) : pass();
-    if (asked.method === 'POST') this.passed = passed.catch(() => {});
+    const passed = isEvent ? this.passed.then(() => this.pass(asked, body)) : this.pass(asked, body);
+    if (isEvent) this.passed = passed.catch(() => {});
     const [come, whole] = await passed;
     event.status = come.statusCode;
     if (how === 'swallow') return answer.destroy();
