@@ -11,8 +11,12 @@
 #define LIFE_US (60 * US_PER_SECOND)
 /* A key that was destroyed may have been made anew, for an older date. */
 #define DESTROYED_LIFE_US US_PER_SECOND
-#define RETRY_US          (10 * US_PER_SECOND)
 #define ASK_MS            2000 /* a transaction waits meanwhile, and may be taken for a stopped one */
+/* A database that is away is asked again after a second, and after four times as long as it took to
+ * learn that: where nobody answers at all that is seconds, in which records wait whose sites are
+ * known. */
+#define RETRY_LEAST_US US_PER_SECOND
+#define RETRY_TIMES    4
 
 struct site_slot {
 	uint32_t site_id; /* 0: free */
@@ -78,8 +82,7 @@ static void app_forget(struct app *app)
 		app->sites[i].fetched_mono_us = INT64_MIN / 2;
 }
 
-/* The connection, made when there is none; one that could not be made is not tried at every event.
- */
+/* The connection, made when there is none. */
 static int connection_need(struct app *app, struct err *err)
 {
 	int rc;
@@ -88,28 +91,36 @@ static int connection_need(struct app *app, struct err *err)
 		return 0;
 	PQfinish(app->conn);
 	app->conn = NULL;
-	if (clock_mono_us() < app->retry_mono_us)
-		return err_set(err, -ECONNRESET, "the app database was away a moment ago");
 	rc = pg_open(&app->conn, app->conninfo, "footfall worker", schema_app, err);
 	if (!rc)
 		rc = pg_run_simple(app->conn, "listen footfall_snapshot", err);
-	if (rc)
-		app->retry_mono_us = clock_mono_us() + RETRY_US;
-	else
+	if (!rc)
 		app_forget(app); /* what changed while nobody listened */
 	return rc;
 }
 
+/* Ask, but for a while after that was in vain, so that not every event waits for it. */
 static int run(
 	struct app *app, PGresult **rows, const char *sql, const char *param, struct err *err)
 {
-	int rc = connection_need(app, err);
+	const int64_t began = clock_mono_us();
+	int64_t wait_us;
+	int rc;
 
+	if (began < app->retry_mono_us)
+		return err_set(err, -EAGAIN, "the app database was away a moment ago");
+	rc = connection_need(app, err);
 	if (!rc)
 		rc = pg_run_within(app->conn, rows, sql, 1, &param, ASK_MS, err);
+	if (!rc)
+		return 0;
+	wait_us = RETRY_TIMES * (clock_mono_us() - began);
 	if (rc == -ECONNRESET)
-		app->retry_mono_us = clock_mono_us() + RETRY_US;
-	return rc;
+		app->retry_mono_us =
+			clock_mono_us() + (wait_us > RETRY_LEAST_US ? wait_us : RETRY_LEAST_US);
+	/* No event is to blame, nor is the connection to the metrics database. */
+	err->code = -EAGAIN;
+	return err->code;
 }
 
 /* Keys are due by our own clock, too: the database may be away. */

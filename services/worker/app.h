@@ -33,7 +33,8 @@ struct app_site {
 int app_open(struct app **out, const char *conninfo, struct err *err) MUST_CHECK;
 void app_close(struct app **app);
 
-/* A site, lent until the next call. -ECONNRESET, -EAGAIN: ask again later. */
+/* A site, lent until the next call. -EAGAIN: the app database cannot tell now, or is away: ask
+ * again later, as often as you like. */
 int app_site(struct app *app, uint32_t site_id, const struct app_site **site,
 	struct err *err) MUST_CHECK;
 

@@ -38,8 +38,8 @@ void enrich_close(struct enrich **enrich);
 /* Read again the files that have changed; cheap. What is new and bad is told of in the log. */
 void enrich_follow(struct enrich *enrich);
 
-/* Derive *out from *ev. -ENOENT: there is no such site any more; -ECONNRESET, -EAGAIN: the app
- * database is needed and away; try again. */
+/* Derive *out from *ev. -ENOENT: there is no such site any more; -EAGAIN: the app database is
+ * needed and away; try again. */
 int enrich_event(struct enrich *enrich, const struct event *ev, struct enriched *out,
 	struct err *err) MUST_CHECK;
 
