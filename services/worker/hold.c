@@ -6,8 +6,7 @@
 #include "lib/clock.h"
 
 #define PUT_OFF_FIRST_US (100 * 1000LL)
-#define PUT_OFF_MOST_US  (10 * US_PER_SECOND)
-#define BUSY_MOST_US     US_PER_SECOND
+#define PUT_OFF_MOST_US  US_PER_SECOND /* more is felt when a database is back */
 #define WHOLE_TRIES      2 /* of all a lane has; then of ever less: all of it may take too long */
 
 struct slot {
@@ -169,14 +168,13 @@ void hold_drop(struct hold *h, uint8_t number, const struct held *records, uint3
 	lane->due_mono_us = 0;
 }
 
-unsigned hold_put_off(struct hold *h, uint8_t number, bool is_busy)
+unsigned hold_put_off(struct hold *h, uint8_t number)
 {
-	const int64_t most = is_busy ? BUSY_MOST_US : PUT_OFF_MOST_US;
 	struct lane *lane = &h->lane[number];
-	int64_t wait = PUT_OFF_FIRST_US << (lane->tries > 7 ? 7 : lane->tries);
+	int64_t wait = PUT_OFF_FIRST_US << (lane->tries > 4 ? 4 : lane->tries);
 
 	begun_wait(lane);
-	lane->due_mono_us = clock_mono_us() + (wait > most ? most : wait);
+	lane->due_mono_us = clock_mono_us() + (wait > PUT_OFF_MOST_US ? PUT_OFF_MOST_US : wait);
 	return ++lane->tries;
 }
 

@@ -50,10 +50,9 @@ void hold_begin(struct hold *h, uint8_t lane, const struct held *records, uint32
 /* These are applied. */
 void hold_drop(struct hold *h, uint8_t lane, const struct held *records, uint32_t n);
 
-/* A lane could not be applied: all of it waits again. Leave it alone for a while, longer each time;
- * for a second at most when others are at its sites (is_busy), who will be done soon. Returns how
- * often it has been tried. hold_drop() begins anew. */
-unsigned hold_put_off(struct hold *h, uint8_t lane, bool is_busy);
+/* A lane could not be applied: all of it waits again. Leave it alone for a while, longer each time,
+ * for a second at most. Returns how often it has been tried. hold_drop() begins anew. */
+unsigned hold_put_off(struct hold *h, uint8_t lane);
 
 /* Whether a lane has records waiting and its time has come; and ms until the next one's has, at
  * most `most`. */

@@ -85,7 +85,7 @@ static void what_could_not_be_applied_waits_again_and_comes_later_in_smaller_par
 
 		assert_int_equal(n, tries <= 3 ? 8 : 4);
 		hold_begin(h, LANE, records, n);
-		assert_int_equal(hold_put_off(h, LANE, false), tries);
+		assert_int_equal(hold_put_off(h, LANE), tries);
 		assert_false(hold_is_due(h, LANE));
 		assert_true(hold_wait_ms(h, 60000) > 0);
 	}

@@ -6,7 +6,6 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "lib/clock.h"
 #include "lib/http.h"
@@ -21,7 +20,6 @@
 #include "services/worker/link.h"
 
 #define IDLE_MS     500
-#define LOCK_WAITED "(55P03)"  /* in vain, as pg_error() tells it: others have the site's lock */
 #define LARGE_BYTES (48 << 10) /* of memory: goes back whole, an unpacked record's is 64 KiB */
 /* Records come one behind the other; after this long no more are on their way. An ingress needs
  * some of it to send what follows an acknowledgement. And then nothing is waited for, however many
@@ -237,7 +235,7 @@ static void lane_put_off(struct worker *w, const struct flight *f, const struct 
 {
 	if (stop_wait(0)) /* it was not begun, or not ended, for that */
 		return;
-	if (hold_put_off(w->hold, f->lane, strstr(err->msg, LOCK_WAITED) != NULL) == 1)
+	if (hold_put_off(w->hold, f->lane) == 1)
 		log_error("worker: a lane cannot be applied, trying on lane=%u records=%u: %s",
 			f->lane, f->n, err->msg);
 	count_fault(w);
