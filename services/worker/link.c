@@ -10,6 +10,8 @@
 #include "lib/stop.h"
 #include "services/worker/names.h"
 
+#define UNLINKED_MS 20 /* between two looks for an ingress, while there is none */
+
 /* A name from the lists: of an ingress, with both its ports, or of a query service, with one. */
 struct target {
 	char host[256];
@@ -304,7 +306,9 @@ int links_receive(struct links *l, zmq_msg_t *msg, unsigned *number, int fd, int
 		items[all++] = (zmq_pollitem_t){ NULL, stop_fd(), ZMQ_POLLIN, 0 };
 	if (fd >= 0)
 		items[all++] = (zmq_pollitem_t){ NULL, fd, ZMQ_POLLIN, 0 };
-	if (zmq_poll(items, all, timeout_ms) <= 0)
+	/* The names' answers wake nobody. */
+	if (zmq_poll(items, all, !count && timeout_ms > UNLINKED_MS ? UNLINKED_MS : timeout_ms) <=
+		0)
 		return 0;
 	for (int i = 0; i < count; i++)
 		if ((items[i].revents & ZMQ_POLLIN) &&
