@@ -97,6 +97,19 @@ static void what_could_not_be_applied_waits_again_and_comes_later_in_smaller_par
 	hold_free(&h);
 }
 
+static void what_cannot_be_applied_is_tried_again_after_a_second_at_most(void **state)
+{
+	struct hold *h = hold_new();
+
+	(void)state;
+	add(h, 1, 100, 1);
+	for (unsigned tries = 1; tries <= 100; tries++) {
+		assert_int_equal(hold_put_off(h, LANE), tries);
+		assert_in_range(hold_wait_ms(h, 60000), 1, 1000);
+	}
+	hold_free(&h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -106,6 +119,7 @@ int main(void)
 			what_is_being_applied_is_not_given_again_and_neither_is_a_copy_kept),
 		cmocka_unit_test(
 			what_could_not_be_applied_waits_again_and_comes_later_in_smaller_parts),
+		cmocka_unit_test(what_cannot_be_applied_is_tried_again_after_a_second_at_most),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

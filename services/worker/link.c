@@ -306,9 +306,9 @@ int links_receive(struct links *l, zmq_msg_t *msg, unsigned *number, int fd, int
 		items[all++] = (zmq_pollitem_t){ NULL, stop_fd(), ZMQ_POLLIN, 0 };
 	if (fd >= 0)
 		items[all++] = (zmq_pollitem_t){ NULL, fd, ZMQ_POLLIN, 0 };
-	/* The names' answers wake nobody. */
-	if (zmq_poll(items, all, !count && timeout_ms > UNLINKED_MS ? UNLINKED_MS : timeout_ms) <=
-		0)
+	if (!count && timeout_ms > UNLINKED_MS) /* the names' answers wake nobody */
+		timeout_ms = UNLINKED_MS;
+	if (zmq_poll(items, all, timeout_ms) <= 0)
 		return 0;
 	for (int i = 0; i < count; i++)
 		if ((items[i].revents & ZMQ_POLLIN) &&
